@@ -1,0 +1,1 @@
+"""Small tools over the standard library and hash functions. Knows nothing of storage."""
