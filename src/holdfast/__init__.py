@@ -1,0 +1,1 @@
+"""holdfast: an autopilot for distributed storage."""
