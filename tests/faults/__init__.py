@@ -1,0 +1,1 @@
+"""The store under faults that are really injected."""

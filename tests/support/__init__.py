@@ -1,0 +1,1 @@
+"""Tools of the tests: faults that are really injected, and helpers to look at what they did."""
