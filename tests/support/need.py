@@ -16,4 +16,9 @@ def root(*commands: str, libraries: tuple[str, ...] = ()) -> list[pytest.MarkDec
     if os.geteuid() != 0:
         missing.insert(0, "root")
     reason = "needs " + ", ".join(missing)
-    return [pytest.mark.root, pytest.mark.skipif(bool(missing), reason=reason)]
+    return [
+        pytest.mark.root,
+        pytest.mark.skipif(bool(missing), reason=reason),
+        # By signal, so that what is mounted is unmounted when a test takes too long.
+        pytest.mark.timeout(120, method="signal"),
+    ]
