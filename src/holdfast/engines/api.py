@@ -18,6 +18,7 @@ from holdfast.model import objects, observation, outcome, plan, snapshot, spec
 
 Source = BinaryIO | bytes | bytearray | memoryview
 Deadline = clock.Deadline
+Step = plan.Step
 
 
 class Doer(enum.Enum):
@@ -106,7 +107,7 @@ class ControlPlane(Protocol):
     def plan(self, desired: spec.Spec, observed: observation.Observation) -> plan.Plan:
         """Pure. Empty means converged."""
 
-    def execute(self, step: plan.Step, deadline: Deadline) -> outcome.Outcome:
+    def execute(self, step: Step, deadline: Deadline) -> outcome.Outcome:
         """Idempotent: works until the deadline, then done, waiting, refused or failed."""
 
 
