@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 # Quick tests: no root, no second to wait for.
 QUICK := not (slow or fault or real or root or hdfs or soak)
 
-.PHONY: help setup setup-dev demo check lint test test-needs bench bench-peers soak docs lock wheel clean
+.PHONY: help setup setup-dev demo check lint test test-needs bench bench-peers soak docs generate lock wheel clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ soak: setup-dev test-needs ## every case of every fault, for as long as it takes
 docs: ## build the documentation site into site/
 	@scripts/bootstrap .venv-docs docs
 	@.venv-docs/bin/zensical build --clean
+
+generate: setup-dev ## write the pages that come from the code: docs/reference/errors.md
+	@$(BIN)/python scripts/errors_page.py
 
 lock: setup-dev ## compile requirements/*.txt again, with hashes
 	@scripts/lock $(ARGS)
