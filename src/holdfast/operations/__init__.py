@@ -1,0 +1,1 @@
+"""Use cases: put, get, plan, apply, status. They return results and never print."""

@@ -1,0 +1,215 @@
+"""Judge a store from one observation: can I lose data, can I read and write, what is it doing,
+what should I do. Pure but for `look`, which observes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from holdfast.errors import Field
+from holdfast.kit import clock, units
+from holdfast.model import observation
+from holdfast.operations import context
+
+OBSERVE_S = 30.0
+LOST = -1
+GONE_STATES = frozenset({"removed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A code, an English template and its fields, to be shown in the reader's language."""
+
+    code: str
+    message: str
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """`healthy`: every node is up, every byte has the margin it should have, the commit log is
+    complete, and all of that is known."""
+
+    healthy: bool
+    risk: Sentence
+    service: Sentence
+    activity: Sentence
+    advice: tuple[Sentence, ...]
+    seen: observation.Observation
+
+
+def look(ctx: context.Context) -> Status:
+    return judge(ctx.engine.control.observe(clock.Deadline(OBSERVE_S, ctx.clock)))
+
+
+def judge(seen: observation.Observation) -> Status:
+    advice = tuple(_advice(seen))
+    return Status(
+        healthy=_healthy(seen),
+        risk=_risk(seen),
+        service=_service(seen),
+        activity=_activity(seen),
+        advice=advice or (Sentence(code="status.nothing_to_do", message="nothing to do"),),
+        seen=seen,
+    )
+
+
+def bytes_by_margin(seen: observation.Observation) -> dict[int, int]:
+    """Of all datasets together, the least margin first; -1: lost."""
+    total: dict[int, int] = {}
+    for dataset in seen.datasets:
+        for margin, size_bytes in dataset.bytes_by_margin:
+            total[margin] = total.get(margin, 0) + size_bytes
+    return dict(sorted(total.items()))
+
+
+def nodes_not_up(seen: observation.Observation) -> tuple[observation.NodeObservation, ...]:
+    return tuple(
+        node
+        for node in seen.nodes
+        if node.health is not observation.Health.UP and node.state not in GONE_STATES
+    )
+
+
+def _healthy(seen: observation.Observation) -> bool:
+    return (
+        seen.initialised
+        and seen.writable
+        and not nodes_not_up(seen)
+        and seen.log_up == seen.log_members
+        and not any(_below_target(seen))
+        and not _unknown(seen)
+    )
+
+
+def _below_target(
+    seen: observation.Observation,
+) -> Iterator[tuple[observation.DatasetObservation, int, int]]:
+    """(dataset, margin, bytes) of what survives fewer failures than it should; the worst first."""
+    rows = [
+        (dataset, margin, size_bytes)
+        for dataset in seen.datasets
+        for margin, size_bytes in dataset.bytes_by_margin
+        if size_bytes and margin < dataset.target_margin
+    ]
+    yield from sorted(rows, key=lambda row: row[1])
+
+
+def _unknown(seen: observation.Observation) -> tuple[str, ...]:
+    """The datasets of which the counts are not known."""
+    return tuple(
+        dataset.name
+        for dataset in seen.datasets
+        if not (dataset.objects.known and dataset.used_bytes.known)
+    )
+
+
+def _risk(seen: observation.Observation) -> Sentence:
+    if not seen.initialised:
+        return Sentence(code="risk.no_store", message="there is no store yet, so nothing to lose")
+    for dataset, margin, size_bytes in _below_target(seen):
+        return _risk_below(dataset, margin, size_bytes)
+    if unknown := _unknown(seen):
+        return Sentence(
+            code="risk.unknown", message="not known: {datasets} could not be counted",
+            fields={"datasets": unknown},
+        )
+    margins = [margin for margin, size_bytes in bytes_by_margin(seen).items() if size_bytes]
+    if not margins:
+        return Sentence(code="risk.empty", message="no: nothing is stored yet")
+    if min(margins) == 0:
+        single = tuple(one.name for one in seen.datasets if one.target_margin == 0)
+        return Sentence(
+            code="risk.single_copy",
+            message="yes: one node failure loses what {datasets} hold; they are kept only once",
+            fields={"datasets": single},
+        )
+    return Sentence(
+        code="risk.none", message="no: everything survives {margin} more node failures",
+        fields={"margin": min(margins)},
+    )
+
+
+def _risk_below(
+    dataset: observation.DatasetObservation, margin: int, size_bytes: int
+) -> Sentence:
+    fields: dict[str, Field] = {
+        "dataset": dataset.name, "size": units.show_size(size_bytes),
+        "margin": margin, "target": dataset.target_margin,
+    }
+    if margin <= LOST:
+        message = (
+            "yes: {size} of {dataset} cannot be read now: more nodes are gone than {dataset} "
+            "survives; nothing was deleted"
+        )
+        return Sentence(code="risk.lost", message=message, fields=fields)
+    if margin == 0:
+        message = "yes: one more node failure loses {size} of {dataset}"
+        return Sentence(code="risk.next_failure", message=message, fields=fields)
+    message = (
+        "not yet: {size} of {dataset} survive {margin} more node failures; they should survive "
+        "{target}"
+    )
+    return Sentence(code="risk.reduced", message=message, fields=fields)
+
+
+def _service(seen: observation.Observation) -> Sentence:
+    if not seen.initialised:
+        return Sentence(code="service.none", message="no: it must be prepared first")
+    if not seen.writable:
+        return Sentence(
+            code="service.read_only", message="read only: {reason}",
+            fields={"reason": seen.reason or "not known"},
+        )
+    if seen.log_members and seen.log_up < seen.log_members:
+        return Sentence(
+            code="service.log_reduced",
+            message="read and write; {up} of {members} copies of the commit log answer",
+            fields={"up": seen.log_up, "members": seen.log_members},
+        )
+    return Sentence(code="service.full", message="read and write")
+
+
+def _activity(seen: observation.Observation) -> Sentence:
+    if seen.heal_queue:
+        return Sentence(
+            code="activity.heal_waiting",
+            message="{count} pieces ({size}) wait to be healed",
+            fields={"count": seen.heal_queue, "size": units.show_size(seen.heal_bytes)},
+        )
+    return Sentence(code="activity.idle", message="nothing is waiting")
+
+
+def _advice(seen: observation.Observation) -> Iterator[Sentence]:
+    if not seen.initialised:
+        yield Sentence(code="advice.apply", message="run holdfast apply to prepare the nodes")
+        return
+    for node in nodes_not_up(seen):
+        fields: dict[str, Field] = {
+            "node": node.name, "path": node.path, "health": node.health.value,
+            "reason": node.reason or node.health.value,
+        }
+        if node.health is observation.Health.NEW:
+            message = "node {node} is in the file but not in the store: run holdfast apply"
+            yield Sentence(code="advice.node_new", message=message, fields=fields)
+        else:
+            message = "look at node {node} at {path}: it is {health} ({reason})"
+            yield Sentence(code="advice.node", message=message, fields=fields)
+    for dataset in seen.datasets:
+        yield from _quota_advice(dataset)
+    for warning in seen.warnings:
+        yield Sentence(code="advice.warning", message="{warning}", fields={"warning": warning})
+
+
+def _quota_advice(dataset: observation.DatasetObservation) -> Iterator[Sentence]:
+    used = dataset.used_bytes.value
+    if not dataset.quota_bytes or not isinstance(used, int) or used < 0.9 * dataset.quota_bytes:
+        return
+    yield Sentence(
+        code="advice.quota", message="dataset {dataset} has used {used} of its quota of {quota}",
+        fields={
+            "dataset": dataset.name, "used": units.show_size(used),
+            "quota": units.show_size(dataset.quota_bytes),
+        },
+    )
