@@ -1,0 +1,1 @@
+"""Deliberate defects, each of which a named test must catch."""
