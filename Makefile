@@ -29,9 +29,11 @@ check: setup-dev lint ## what a developer runs all the time: linters, types, flo
 	@$(PYTEST) -q -m "$(QUICK)" tests/unit tests/tidy $(ARGS)
 
 lint: setup-dev
-	@$(BIN)/ruff check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo
+	@failed=; \
+	$(BIN)/ruff check || failed+=" ruff"; \
+	$(BIN)/mypy || failed+=" mypy"; \
+	$(BIN)/lint-imports --no-logo || failed+=" lint-imports"; \
+	[[ -z $$failed ]] || { echo "lint: failed:$$failed" >&2; exit 1; }
 
 test: setup-dev test-needs lint ## everything: linters, types, floors and all tests
 	@$(PYTEST) -n 2 $(ARGS)

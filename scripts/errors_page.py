@@ -7,19 +7,21 @@ Reads the syntax trees only: it never runs the code that raises.
 from __future__ import annotations
 
 import ast
+import string
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from holdfast import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "holdfast"
 PAGE = ROOT / "docs" / "reference" / "errors.md"
+
+# A refusal of a plan carries the same texts; raised alone, it is a RefusedError.
+REFUSAL = "Refusal"
+PARTS = ("code", "message", "hint")
 
 HEADER = """\
 # Errors
@@ -34,22 +36,40 @@ This page is written by `make generate` from the code; do not edit it.
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Raised:
-    """One way to raise an error: templates as they stand in the code."""
+    """One way to raise an error: templates as they stand in the code; None where passed on."""
 
     exit_code: int
     kind: str
     code: str
-    message: str
-    hint: str
+    message: str | None
+    hint: str | None
 
 
-def classes() -> dict[str, type[errors.HoldfastError]]:
-    """The error tree by name."""
-    return {
-        name: kind
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A call that builds an error, with the expression of each text that it gives."""
+
+    call: ast.Call
+    kind: str
+    given: dict[str, ast.expr]
+
+    @property
+    def clear(self) -> bool:
+        """Each text is literal, or handed on from an error, refusal or outcome."""
+        return all(_literal(one) is not None or _passed_on(one) for one in self.given.values())
+
+    def text(self, part: str) -> str | None:
+        return _literal(self.given[part]) if part in self.given else None
+
+
+def exit_codes() -> dict[str, int]:
+    """The classes of the error tree, and what else carries their texts."""
+    found = {
+        name: kind.exit_code
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, errors.HoldfastError)
     }
+    return found | {REFUSAL: errors.RefusedError.exit_code}
 
 
 def collect(source: Path) -> tuple[list[Raised], list[str]]:
@@ -57,20 +77,45 @@ def collect(source: Path) -> tuple[list[Raised], list[str]]:
     found: set[Raised] = set()
     unclear: list[str] = []
     for file in sorted(source.rglob("*.py")):
-        for call, kind in _constructions(ast.parse(file.read_text())):
-            raised = _read(call, kind)
-            if raised is None:
-                unclear.append(f"{file.relative_to(source)}:{call.lineno} {kind}")
-            else:
-                found.add(raised)
-    return sorted(found), unclear
+        for place in places(ast.parse(file.read_text())):
+            code = place.text("code")
+            if not place.clear:
+                unclear.append(f"{file.relative_to(source)}:{place.call.lineno} {place.kind}")
+            elif code:
+                found.add(_raised(place, code))
+    return sorted(found, key=lambda one: (one.exit_code, one.kind, one.code, str(one))), unclear
+
+
+def places(tree: ast.AST) -> Iterator[Place]:
+    """The calls that build an error or a refusal."""
+    kinds = exit_codes()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            given = dict(zip(PARTS, node.args, strict=False))
+            given |= {word.arg: word.value for word in node.keywords if word.arg in PARTS}
+            if name in kinds and "code" in given:
+                yield Place(node, name, given)
+
+
+def unfilled(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, field) of every field of a template that the raise site does not give."""
+    for place in places(tree):
+        names = {word.arg for word in place.call.keywords}
+        if place.kind == REFUSAL or None in names:
+            continue
+        for template in (place.text("message"), place.text("hint")):
+            for name in _fields(template or ""):
+                if name not in names - {"hint"}:
+                    yield place.call.lineno, name
 
 
 def page(raised: list[Raised]) -> str:
     """The whole page: one table for each class, in the order of exit codes."""
     parts = [HEADER]
     for exit_code, kind in sorted({(one.exit_code, one.kind) for one in raised}):
-        parts.append(f"\n## {kind}: exit code {exit_code}\n")
+        title = "Refusals of a plan" if kind == REFUSAL else kind
+        parts.append(f"\n## {title}: exit code {exit_code}\n")
         parts.append("| code | message | hint |\n|---|---|---|")
         parts.extend(
             f"| `{one.code}` | {_cell(one.message)} | {_cell(one.hint)} |"
@@ -80,23 +125,11 @@ def page(raised: list[Raised]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _constructions(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
-    kinds = classes()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name in kinds and node.args:
-                yield node, name
-
-
-def _read(call: ast.Call, kind: str) -> Raised | None:
-    texts = [_literal(argument) for argument in call.args[:2]]
-    hints = [_literal(word.value) for word in call.keywords if word.arg == "hint"] or [""]
-    code, message, hint = [*texts, None, None][:2] + hints[:1]
-    if code is None or message is None or hint is None:
-        return None
-    exit_code = classes()[kind].exit_code
-    return Raised(exit_code=exit_code, kind=kind, code=code, message=message, hint=hint)
+def _raised(place: Place, code: str) -> Raised:
+    return Raised(
+        exit_code=exit_codes()[place.kind], kind=place.kind, code=code,
+        message=place.text("message"), hint=place.text("hint") if "hint" in place.given else "",
+    )
 
 
 def _literal(node: ast.expr) -> str | None:
@@ -105,11 +138,27 @@ def _literal(node: ast.expr) -> str | None:
     return None
 
 
-def _cell(template: str) -> str:
-    """Fields as <field>; `{{` is a brace; a bar would end the cell."""
-    marked = template.replace("{{", "\0").replace("}}", "\1")
-    marked = marked.replace("{", "‹").replace("}", "›").replace("|", "\\|")
-    return marked.replace("\0", "{").replace("\1", "}").replace("\n", " ")
+def _passed_on(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in PARTS
+
+
+def _fields(template: str) -> list[str]:
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        return [f"{template!r}: {error}"]
+
+
+def _cell(template: str | None) -> str:
+    """Markdown of a template: fields in italics, doubled braces single, bars escaped."""
+    if template is None:
+        return "*as its cause says*"
+    shown = []
+    for text, name, _, _ in string.Formatter().parse(template):
+        shown.append(text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;"))
+        if name is not None:
+            shown.append(f"*{name}*")
+    return "".join(shown).replace("\n", " ")
 
 
 def main() -> int:
