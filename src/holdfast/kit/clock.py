@@ -11,6 +11,8 @@ from holdfast import errors
 
 
 class Clock(Protocol):
+    """What actors take instead of the time module, so that tests need not wait."""
+
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, UTC; may jump."""
 
@@ -21,6 +23,8 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The clock of the machine."""
+
     def now_ns(self) -> int:
         return time.time_ns()
 
