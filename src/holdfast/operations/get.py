@@ -61,7 +61,7 @@ def get(
 
 def get_stream(ctx: context.Context, sources: Sequence[str], sink: Sink) -> copying.Report:
     """Write the contents of the objects that the paths and globs name to `sink`, one after another."""
-    found = paths.expand(ctx.engine.data, sources)
+    found = tuple(paths.expand_each(ctx.engine.data, sources))
     for info in found:
         if paths.is_folder(info):
             raise errors.RefusedError(

@@ -33,7 +33,7 @@ def move(
     """Move what the paths and globs name to `target`; into it when it is a folder.
 
     Nothing is changed when any of it would be refused. Raises NotFoundError, RefusedError
-    (`object.exists`, `move.into_itself`, `move.protection_differs`), IntegrityError when a copy
+    (`object.exists`, `rename.into_itself`, `move.protection_differs`), IntegrityError when a copy
     does not read back as the original (which then stays).
     """
     moves = _moves(ctx, sources, target)
@@ -149,7 +149,7 @@ def _check_move(
 ) -> None:
     if paths.inside(place, source.path):
         raise errors.RefusedError(
-            "move.into_itself", "{path} cannot be moved into itself",
+            "rename.into_itself", "{path} cannot be moved into itself",
             hint="choose a target outside of it", path=source.path,
         )
     if paths.find(ctx.engine.data, place) is not None:

@@ -35,12 +35,15 @@ def expand(data: api.DataPlane, wanted: Sequence[str]) -> tuple[objects.ObjectIn
     A path that exists is itself, even with a `*` in its name. `*` and `?` stay within one name and,
     as in a shell, do not match a leading dot. A glob that matches nothing: NotFoundError.
     """
-    found: dict[str, objects.ObjectInfo] = {}
+    return tuple({info.path: info for info in expand_each(data, wanted)}.values())
+
+
+def expand_each(
+    data: api.DataPlane, wanted: Sequence[str]
+) -> Iterator[objects.ObjectInfo]:
+    """Like `expand`, but what is named twice is given twice."""
     for one in wanted:
-        plain = objects.check_path(one)
-        for info in _expand_one(data, plain):
-            found.setdefault(info.path, info)
-    return tuple(found.values())
+        yield from _expand_one(data, objects.check_path(one))
 
 
 def walk(data: api.DataPlane, folder: str) -> Iterator[objects.ObjectInfo]:

@@ -38,7 +38,7 @@ def dataset_named(ctx: context.Context, name: str) -> spec.DatasetSpec:
         if name in (one.name, one.path) or name.rstrip("/") == one.path:
             return one
     raise errors.NotFoundError(
-        "dataset.unknown", "there is no dataset {name} in {file}",
+        "dataset.not_found", "there is no dataset {name} in {file}",
         hint="holdfast dataset list shows those that there are: {known}",
         name=name, file=ctx.spec.file, known=tuple(one.name for one in ctx.spec.datasets),
     )

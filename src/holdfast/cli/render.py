@@ -1,0 +1,386 @@
+"""Results of operations as words, lines and tables. The only place that makes sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from holdfast import errors
+from holdfast.cli import shape
+from holdfast.cli.output import Output
+from holdfast.kit import clock, language, units
+from holdfast.model import objects, observation
+from holdfast.model import plan as planning
+from holdfast.model import snapshot as snapshotting
+from holdfast.operations import converge, copying, initialise, names
+from holdfast.operations import datasets as sets
+from holdfast.operations import explain as explaining
+from holdfast.operations import status as judging
+
+if TYPE_CHECKING:
+    from holdfast.config import render as rendering
+
+_ = language.text
+UNKNOWN = "-"
+DONE_WORDS = {
+    "put": "stored {objects} objects, {size} in {time} ({rate}/s)",
+    "get": "got {objects} objects, {size} in {time} ({rate}/s)",
+    "mv": "moved {objects}",
+    "rm": "removed {objects}",
+}
+
+
+def sentence(template: str, fields: Mapping[str, errors.Field]) -> str:
+    """A template in the reader's language, filled."""
+    return errors.fill(_(template), fields)
+
+
+def item_teller(out: Output) -> Callable[[copying.Item], None]:
+    """Tells of each item as it is done: lines of JSON, or a note for what was left out."""
+
+    def tell(item: copying.Item) -> None:
+        if out.json:
+            out.event("item", item)
+        elif item.error is not None:
+            out.item_left_out(item)
+
+    return tell
+
+
+def copied(out: Output, report: copying.Report, verb: str) -> None:
+    out.event("result", report)
+    rate = report.size_bytes / report.elapsed_s if report.elapsed_s > 0 else 0.0
+    out.say(
+        sentence(
+            DONE_WORDS[verb],
+            {
+                "objects": report.objects, "size": units.show_size(report.size_bytes),
+                "time": units.show_duration(report.elapsed_s), "rate": units.show_size(rate),
+            },
+        )
+    )
+    for warning in report.warnings:
+        out.note(_("warning: {message}").format(message=_(warning)))
+
+
+def changed(out: Output, report: copying.Report, verb: str) -> None:
+    out.event("result", report)
+    out.say(sentence(DONE_WORDS[verb], {"objects": report.objects}))
+
+
+def listed(out: Output, *, long: bool) -> Callable[[objects.ObjectInfo], None]:
+    """Prints an entry of a listing."""
+
+    def show(info: objects.ObjectInfo) -> None:
+        name = info.path + ("/" if info.kind is objects.ObjectKind.FOLDER else "")
+        out.line(f"{_long(info)}  {name}" if long else name)
+
+    return show
+
+
+def described(out: Output, rows: Sequence[names.Described]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            out.line()
+        pairs(out, _facts(row.info))
+        if row.shards is not None:
+            out.line()
+            out.table(
+                (_("shard"), _("offset"), _("length"), _("margin"), _("digest"), _("nodes")),
+                [_shard_row(one) for one in row.shards],
+            )
+
+
+def pairs(out: Output, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one a line."""
+    width = max((_width(name) for name, _value in rows), default=0)
+    for name, value in rows:
+        out.line(f"{name}:{' ' * (width - _width(name) + 1)}{value}")
+
+
+def mapping(out: Output, values: Mapping[str, object]) -> None:
+    pairs(out, [(_(name.replace("_", " ")), str(value)) for name, value in values.items()])
+
+
+def initialised(out: Output, written: initialise.Initialised) -> None:
+    out.say(_("wrote {file}").format(file=written.file))
+    for message in written.explanation:
+        text = sentence(message.template, message.fields)
+        if message.code.startswith(initialise.WARNING_PREFIX):
+            out.note(_("warning: {message}").format(message=text))
+        else:
+            out.say(text)
+    out.say(_("next: look at it, then holdfast plan and holdfast apply"))
+
+
+def plan_data(made: planning.Plan) -> dict[str, object]:
+    return {
+        "digest": made.digest, "steps": made.steps, "refusals": made.refusals,
+        "warnings": made.warnings, "usable_bytes": made.usable_bytes,
+        "applicable": not made.refusals, "converged": not (made.steps or made.refusals),
+    }
+
+
+def plan(out: Output, made: planning.Plan) -> None:
+    for step in made.steps:
+        out.line(_("{verb} {target}: {reason}").format(
+            verb=step.verb, target=step.target, reason=sentence(step.reason, step.fields)
+        ))
+    for refusal in made.refusals:
+        fields = refusal.fields
+        out.line(_("refused: {target}: {message}").format(
+            target=refusal.target, message=sentence(refusal.message, fields)
+        ))
+        out.line(_("hint: {hint}").format(hint=sentence(refusal.hint, fields)))
+    for warning in made.warnings:
+        out.line(_("warning: {message}").format(message=_(warning)))
+    if made.usable_bytes is not None:
+        out.line(_("usable: {size}").format(size=units.show_size(made.usable_bytes)))
+    if not made.steps and not made.refusals:
+        out.line(_("nothing to do: the store is what the file asks for"))
+    elif made.steps:
+        out.line(_("plan {digest}: {count} steps").format(
+            digest=made.digest, count=len(made.steps)
+        ))
+
+
+def step_teller(out: Output) -> Callable[[converge.Applied], None]:
+    """Tells of each step as it is done."""
+
+    def tell(applied: converge.Applied) -> None:
+        out.event("item", applied)
+        out.say(f"{applied.step.verb} {applied.step.target}")
+
+    return tell
+
+
+def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) -> None:
+    out.event("result", {"digest": made.digest, "steps_done": len(done)})
+    for warning in made.warnings:
+        out.note(_("warning: {message}").format(message=_(warning)))
+    if done:
+        out.say(_("done: {count} steps").format(count=len(done)))
+    else:
+        out.say(_("nothing to do: the store is what the file asks for"))
+
+
+def status_data(found: judging.Status) -> dict[str, object]:
+    margins = judging.bytes_by_margin(found.seen)
+    return {
+        "healthy": found.healthy,
+        "risk": told(found.risk), "service": told(found.service), "activity": told(found.activity),
+        "advice": [told(one) for one in found.advice],
+        "bytes_by_margin": _margins(margins.items()),
+        "observation": {
+            **_mapping(shape.plain(found.seen)),
+            "datasets": [
+                {**_mapping(shape.plain(one)), "bytes_by_margin": _margins(one.bytes_by_margin)}
+                for one in found.seen.datasets
+            ],
+        },
+    }
+
+
+def told(found: judging.Sentence) -> dict[str, object]:
+    """A sentence for JSON: always English."""
+    return {
+        "code": found.code, "message": errors.fill(found.message, found.fields),
+        "fields": found.fields,
+    }
+
+
+def status(out: Output, found: judging.Status) -> None:
+    seen = found.seen
+    pairs(out, [
+        (_("healthy"), _("yes") if found.healthy else _("no")),
+        (_("can data be lost"), sentence(found.risk.message, found.risk.fields)),
+        (_("can it be used"), sentence(found.service.message, found.service.fields)),
+        (_("under way"), sentence(found.activity.message, found.activity.fields)),
+        *((_("to do"), sentence(one.message, one.fields)) for one in found.advice),
+    ])
+    out.line()
+    out.table(
+        (_("node"), _("health"), _("state"), _("domain"), _("used"), _("free"), _("path")),
+        [_node_row(one) for one in seen.nodes],
+    )
+    out.line()
+    out.table(
+        (_("dataset"), _("protection"), _("objects"), _("used"), _("survives"), _("path")),
+        [_dataset_row(one) for one in seen.datasets],
+    )
+    out.line(_("as of {time}; usable {size}").format(
+        time=clock.to_rfc3339(seen.at_ns), size=_size(seen.usable_bytes)
+    ))
+
+
+def snapshot_taken(out: Output, taken: snapshotting.SnapshotInfo) -> None:
+    out.say(_("snapshot {name} of {dataset}: {root}").format(
+        name=taken.name, dataset=taken.dataset, root=taken.root
+    ))
+
+
+def snapshots(out: Output, rows: Sequence[snapshotting.SnapshotInfo]) -> None:
+    out.table(
+        (_("dataset"), _("name"), _("taken"), _("path")),
+        [(one.dataset, one.name, clock.to_rfc3339(one.created_ns), one.root) for one in rows],
+    )
+
+
+def snapshot_deleted(out: Output, dataset_name: str, name: str) -> None:
+    out.say(_("removed snapshot {name} of {dataset}").format(name=name, dataset=dataset_name))
+
+
+def datasets(out: Output, rows: Sequence[sets.DatasetView]) -> None:
+    out.table(
+        (_("dataset"), _("path"), _("protection"), _("objects"), _("used"), _("quota")),
+        [_view_row(one) for one in rows],
+    )
+
+
+def dataset(out: Output, found: sets.DatasetView) -> None:
+    wanted, held = found.wanted, found.held
+    quota = UNKNOWN if wanted.quota_bytes is None else units.show_size(wanted.quota_bytes)
+    rows = [
+        (_("dataset"), wanted.name), (_("path"), wanted.path),
+        (_("protection"), str(wanted.protection)), (_("profile"), wanted.profile.value),
+        (_("quota"), quota),
+    ]
+    if held is None:
+        rows.append((_("state"), _("in the file, but not yet in the store: run holdfast apply")))
+    else:
+        rows += [
+            (_("objects"), _fact(held.objects)), (_("used"), _size(held.used_bytes)),
+            (_("snapshots"), str(held.snapshots)), (_("survives"), _survives(held)),
+        ]
+    pairs(out, rows)
+
+
+def explanation(out: Output, found: explaining.Explanation) -> None:
+    wanted = found.dataset
+    out.line(_("{path} is kept as {protection}, as dataset {dataset} asks").format(
+        path=found.info.path, protection=wanted.protection, dataset=wanted.name
+    ))
+    if found.margin is None:
+        out.line(_("it is empty: nothing of it lies on any node but its name"))
+        return
+    out.line(_("it survives {nodes} more node failures, or {domains} more whole domains").format(
+        nodes=found.margin, domains=found.domain_margin
+    ))
+    if wanted.protection.width > 1:
+        out.line(_(
+            "each shard has {width} pieces on different nodes, spread over the domains as evenly "
+            "as they allow"
+        ).format(width=wanted.protection.width))
+    out.line()
+    out.table(
+        (_("shard"), _("piece"), _("role"), _("node"), _("domain"), _("health")),
+        [
+            (
+                str(place.shard.number), str(piece.number), _(piece.role),
+                piece.node or _("nowhere"), piece.domain, _(piece.health),
+            )
+            for place in found.shards
+            for piece in place.pieces
+        ],
+    )
+
+
+def settings(out: Output, rows: Sequence[rendering.Row]) -> None:
+    out.table(
+        (_("setting"), _("value"), _("from")), [(one.key, one.shown, one.origin) for one in rows]
+    )
+
+
+def _facts(info: objects.ObjectInfo) -> list[tuple[str, str]]:
+    rows = [(_("path"), info.path), (_("kind"), _(info.kind.value))]
+    if info.kind is objects.ObjectKind.OBJECT:
+        rows += [
+            (_("size"), f"{units.show_size(info.size_bytes)} ({info.size_bytes})"),
+            (_("version"), info.version),
+            (_("digest"), info.digest or UNKNOWN),
+            (_("margin"), UNKNOWN if info.margin is None else str(info.margin)),
+        ]
+    if info.modified_ns:
+        rows.append((_("modified"), clock.to_rfc3339(info.modified_ns)))
+    if info.attributes.mode is not None:
+        rows.append((_("mode"), f"{info.attributes.mode:04o}"))
+    return rows
+
+
+def _long(info: objects.ObjectInfo) -> str:
+    if info.kind is objects.ObjectKind.FOLDER:
+        return f"{UNKNOWN:>2} {UNKNOWN:>14}  {UNKNOWN:<24}"
+    margin = UNKNOWN if info.margin is None else str(info.margin)
+    return f"{margin:>2} {info.size_bytes:>14}  {clock.to_rfc3339(info.modified_ns):<24}"
+
+
+def _shard_row(shard: objects.Shard) -> tuple[str, ...]:
+    return (
+        str(shard.number), str(shard.offset), str(shard.length), str(shard.margin), shard.digest,
+        ",".join(node or UNKNOWN for node in shard.nodes),
+    )
+
+
+def _node_row(node: observation.NodeObservation) -> tuple[str, ...]:
+    health = _(node.health.value)
+    if node.reason:
+        health = f"{health} ({node.reason})"
+    return (
+        node.name, health, _(node.state), "/".join(node.domain) or UNKNOWN,
+        _size(node.used_bytes), _size(node.free_bytes), node.path,
+    )
+
+
+def _dataset_row(one: observation.DatasetObservation) -> tuple[str, ...]:
+    return (
+        one.name, one.protection, _fact(one.objects), _size(one.used_bytes), _survives(one),
+        one.path,
+    )
+
+
+def _view_row(one: sets.DatasetView) -> tuple[str, ...]:
+    quota = one.wanted.quota_bytes
+    return (
+        one.wanted.name, one.wanted.path, str(one.wanted.protection),
+        _fact(one.held.objects) if one.held else UNKNOWN,
+        _size(one.held.used_bytes) if one.held else UNKNOWN,
+        UNKNOWN if quota is None else units.show_size(quota),
+    )
+
+
+def _survives(one: observation.DatasetObservation) -> str:
+    """`2 failures: 4.0 GiB; lost: 1.0 MiB`, the worst first."""
+    parts = []
+    for margin, size_bytes in sorted(one.bytes_by_margin):
+        size = units.show_size(size_bytes)
+        if margin < 0:
+            parts.append(_("lost: {size}").format(size=size))
+        else:
+            parts.append(_("{margin} failures: {size}").format(margin=margin, size=size))
+    return "; ".join(parts) or UNKNOWN
+
+
+def _fact(fact: observation.Fact) -> str:
+    return str(fact.value) if fact.known else _("unknown")
+
+
+def _size(fact: observation.Fact) -> str:
+    if isinstance(fact.value, (int, float)):
+        return units.show_size(fact.value)
+    return _("unknown")
+
+
+def _margins(rows: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    return [{"margin": margin, "bytes": size_bytes} for margin, size_bytes in rows]
+
+
+def _mapping(value: shape.Json) -> dict[str, shape.Json]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _width(text: str) -> int:
+    """Cells that a text takes: a Chinese character takes two."""
+    import unicodedata  # noqa: PLC0415 - only where pairs are shown
+
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
