@@ -48,14 +48,16 @@ bench-peers: setup-dev ## the same work on what is installed of GlusterFS and Ce
 	@$(BIN)/python -m bench.peers $(ARGS)
 
 soak: setup-dev test-needs ## every case of every fault, for as long as it takes
-	@$(PYTEST) --soak -m "fault or soak" $(ARGS)
+	@$(PYTEST) --soak --timeout 3600 -m "fault or soak" $(ARGS)
 
 docs: ## build the documentation site into site/
 	@scripts/bootstrap .venv-docs docs
 	@.venv-docs/bin/zensical build --clean
 
-generate: setup-dev ## write the pages that come from the code: docs/reference/errors.md
+generate: setup-dev ## write the pages that come from the code: docs/reference/{errors,configuration}.md
 	@$(BIN)/python scripts/errors_page.py
+	@$(BIN)/python -m holdfast.config reference >docs/reference/configuration.md
+	@$(BIN)/python -m holdfast.config json-schema >src/holdfast/config/holdfast.schema.json
 
 lock: setup-dev ## compile requirements/*.txt again, with hashes
 	@scripts/lock $(ARGS)

@@ -1,4 +1,4 @@
-"""What holds for every test: needs by marker, and the list of what was NOT RUN.
+"""What holds for every test: soak tests on request, and the list of what was NOT RUN.
 
 A test that lacks something (root, a program, Hadoop) is skipped with a reason. The closing report
 lists every one, so that a green line never hides them; where CI is set, a skip fails the run.
@@ -7,7 +7,6 @@ lists every one, so that a green line never hides them; where CI is set, a skip 
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
@@ -22,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Where mkfs and losetup are, also for those whose PATH lacks them.
     missing = [folder for folder in _SBIN if folder not in os.environ["PATH"].split(":")]
     os.environ["PATH"] = ":".join([os.environ["PATH"], *missing])
 
@@ -33,34 +33,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    reason = missing_need(item)
-    if reason:
-        pytest.skip(reason)
-
-
-def missing_need(item: pytest.Item) -> str | None:
-    """What the machine lacks for this test, as a reason; None when nothing."""
-    if item.get_closest_marker("root") and os.geteuid() != 0:
-        return "needs root"
-    for marker in item.iter_markers("needs"):
-        for program in marker.args:
-            if shutil.which(program) is None:
-                return f"needs the program {program}"
-    return None
-
-
-@pytest.fixture(scope="session")
-def soak(request: pytest.FixtureRequest) -> bool:
-    """Whether every case is asked for, instead of a seeded choice."""
-    return bool(request.config.getoption("--soak"))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    return 2
 
 
 @pytest.hookimpl(wrapper=True)

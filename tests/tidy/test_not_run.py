@@ -15,7 +15,6 @@ Run = Callable[..., tuple[int, str]]
 
 PASSES = "def test_that_passes(): pass\n"
 SKIPS = "import pytest\ndef test_that_skips(): pytest.skip('the moon is not full')\n"
-NEEDS = "import pytest\n@pytest.mark.needs('no-such-program')\ndef test_that_needs(): pass\n"
 SOAKS = "import pytest\n@pytest.mark.soak\ndef test_that_soaks(): pass\n"
 
 
@@ -24,8 +23,7 @@ def run(tmp_path: Path) -> Run:
     """Run pytest over a file with the project's conftest; returns (exit code, output)."""
     (tmp_path / "conftest.py").write_text((tree.ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "pytest.ini").write_text(
-        "[pytest]\naddopts = --strict-markers\nmarkers =\n"
-        "  root: root\n  soak: soak\n  needs(*programs): programs\n"
+        "[pytest]\naddopts = --strict-markers\nmarkers = soak\n"
     )
 
     def run_it(code: str, *options: str, ci: str = "") -> tuple[int, str]:
@@ -69,13 +67,6 @@ def test_a_run_without_skips_passes_in_ci(run: Run) -> None:
 
     assert code == 0
     assert "NOT RUN" not in output
-
-
-def test_a_missing_program_is_named(run: Run) -> None:
-    code, output = run(PASSES + NEEDS, ci="1")
-
-    assert code == 1
-    assert "test_that_needs: needs the program no-such-program" in output
 
 
 def test_soak_tests_run_only_when_asked_for(run: Run) -> None:
