@@ -24,7 +24,7 @@ _TRUE = frozenset({"true", "yes", "on"})
 
 # What ruamel lets through for an escape beyond Unicode, an unknown version, deep nesting.
 _FOREIGN_ERRORS = (
-    yaml_error.YAMLError, ArithmeticError, ValueError, AssertionError, RecursionError,
+    yaml_error.YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, ValueError,
 )
 
 
@@ -163,6 +163,8 @@ def _where(error: BaseException, text: str) -> tuple[int, str]:
     position = getattr(error, "position", None)
     if isinstance(position, int):
         return text.count("\n", 0, position) + 1, "a character that YAML does not allow"
+    if isinstance(error, AssertionError | LookupError):
+        return 1, "an unknown version after %YAML"
     return 1, str(error)
 
 

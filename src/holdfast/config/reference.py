@@ -45,7 +45,7 @@ def example() -> str:
 def reference() -> str:
     """docs/reference/configuration.md."""
     introduction = _INTRODUCTION.replace("{example}", example())
-    return "\n\n".join((introduction, _tables(), _overrides(), _later())) + "\n"
+    return f"{introduction}\n\n{_tables()}\n\n{_overrides()}\n\n{_later()}\n"
 
 
 def _group(

@@ -170,7 +170,9 @@ def _size(
 ) -> int | None:
     if written is None:
         return None
-    size_bytes = _placed(units.parse_size, str(written), path, read)
+    size_bytes = (
+        written if isinstance(written, int) else _placed(units.parse_size, written, path, read)
+    )
     if not 0 < size_bytes <= SIZE_BYTES_MAX:
         raise diagnose.bad_value(path, read)
     return size_bytes

@@ -25,7 +25,7 @@ LATER = frozenset({
     ("repositories",), ("backups",), ("autopilot",), ("notify",), ("console",),
     ("engine", "attach"), ("engine", "deploy"),
 })
-LATER_KINDS = frozenset({"hdfs"})
+LATER_KINDS = ("hdfs",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ DatasetName = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 
 
 class Section(pydantic.BaseModel):
+    """A group of keys; one that is not known is a fault, and nothing is converted silently."""
+
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -95,7 +97,7 @@ class Node(Section):
 
 
 class Engine(Section):
-    """What stores the data."""
+    """The engine and the nodes that it has."""
 
     kind: Annotated[
         Literal["embedded"],
@@ -202,6 +204,8 @@ class Key:
 
 
 class Problem(enum.Enum):
+    """What is wrong with one key."""
+
     MISSING = "missing"
     UNKNOWN = "unknown"
     VALUE = "value"
@@ -210,6 +214,8 @@ class Problem(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
+    """One key that is wrong, by itself."""
+
     problem: Problem
     path: document.KeyPath
 
