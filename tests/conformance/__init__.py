@@ -1,0 +1,1 @@
+"""One suite for every engine: the contract of `holdfast.engines.api`, verb by verb."""
