@@ -51,6 +51,7 @@ def new_file(
     """
     paths = _checked(folders)
     _check_cluster(cluster or CLUSTER)
+    _check_state(state, paths)
     names = _names(paths)
     protection, reason = protection_for(len(paths))
     explanation = (reason, *_same_device(names, devices))
@@ -150,6 +151,24 @@ def _check_cluster(cluster: str) -> None:
         raise errors.ConfigError(
             "init.bad_cluster", "{name} cannot be the name of a store",
             hint="use 1 to 40 of a-z, 0-9 and -", name=document.shown(cluster),
+        )
+
+
+def _check_state(state: Path | None, paths: Sequence[str]) -> None:
+    if state is None:
+        return
+    folder = os.path.abspath(state)
+    for path in paths:
+        if _inside(folder, path) or _inside(path, folder):
+            raise errors.ConfigError(
+                "init.state_in_node", "the state folder {state} is, holds or lies in {path}",
+                hint="choose a state folder outside of every node",
+                state=document.visible(folder), path=path,
+            )
+    if not folder.isprintable():
+        raise errors.ConfigError(
+            "init.bad_folder", "{path} has characters that cannot be written to the file",
+            hint="rename the folder", path=document.visible(folder),
         )
 
 

@@ -118,6 +118,18 @@ def test_folders_that_cannot_be_nodes_are_refused(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("/mnt/d1/state", "init.state_in_node"), ("/mnt", "init.state_in_node"),
+     ("/mnt/d1", "init.state_in_node"), ("/a\nb", "init.bad_folder")],
+)
+def test_a_state_folder_that_would_not_load_is_refused_at_once(state: str, code: str) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        choose.new_file([Path("/mnt/d1")], state=Path(state))
+
+    assert caught.value.code == code
+
+
 @given(st.lists(
     st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=30), min_size=1, max_size=9,
 ))
