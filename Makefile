@@ -36,7 +36,7 @@ lint: setup-dev
 	[[ -z $$failed ]] || { echo "lint: failed:$$failed" >&2; exit 1; }
 
 test: setup-dev test-needs lint ## everything: linters, types, floors and all tests
-	@$(PYTEST) -n 2 $(ARGS)
+	@$(PYTEST) -n 2 --dist worksteal $(ARGS)
 
 test-needs:
 	@scripts/test-needs
