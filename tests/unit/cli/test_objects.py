@@ -5,7 +5,6 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from tests.unit.cli import harness
 
 
