@@ -182,7 +182,7 @@ def _invert(k: int, rows: bytes) -> bytes:
 
 
 def _row_times(row: bytes, matrix: bytes, k: int) -> bytes:
-    """row · matrix over GF(256)."""
+    """The product row · matrix over GF(256)."""
     product = bytearray(k)
     multiply = library().gf_mul
     for column in range(k):

@@ -215,7 +215,7 @@ class NodeDisk:
     def sync(self, descriptor: int, *, point: str) -> None:
         """Make a file's contents durable. A failure is final and never tried again."""
         try:
-            atomic.sync(descriptor, point=point)
+            self._fdatasync(descriptor, point)
         except OSError as error:
             raise self._mark("node.sync_failed", error) from error
 
@@ -254,12 +254,18 @@ class NodeDisk:
 
     def _write_some(self, descriptor: int, views: list[memoryview], offset: int) -> int:
         try:
-            return os.pwritev(descriptor, views, offset)
+            return self._pwritev(descriptor, views, offset)
         except OSError as error:
             if error.errno != errno.EINVAL or not _is_direct(descriptor):
                 raise
         _set_direct(descriptor, on=False)
+        return self._pwritev(descriptor, views, offset)
+
+    def _pwritev(self, descriptor: int, views: list[memoryview], offset: int) -> int:
         return os.pwritev(descriptor, views, offset)
+
+    def _fdatasync(self, descriptor: int, point: str) -> None:
+        atomic.sync(descriptor, point=point)
 
     def _forget_threads(self) -> None:
         self._lock = threading.Lock()

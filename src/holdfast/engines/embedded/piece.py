@@ -31,6 +31,8 @@ _IDENTITY = struct.Struct("<16sQII")
 _IDENTITY_CONTEXT = b"holdfast piece identity 1\n"
 _SCHEMES = {topology.Scheme.REPLICAS: 1, topology.Scheme.ERASURE: 2}
 _LAST_SHARD = 1
+# A byte that goes on with a character of UTF-8: 10xxxxxx.
+_CONTINUES_MASK, _CONTINUES = 0xC0, 0x80
 
 Buffer = bytes | bytearray | memoryview
 
@@ -84,14 +86,12 @@ def file_name(object_id: int, shard: int, piece: int) -> str:
 
 def parse_file_name(name: str) -> tuple[int, int, int] | None:
     """(object id, shard, piece) of a piece's file name; None for any other name."""
-    parts = name.split(".")
     try:
-        numbers = tuple(int(part, 16) for part in parts)
+        object_id, shard, position = (int(part, 16) for part in name.split("."))
     except ValueError:
         return None
-    if len(numbers) != 3 or file_name(*numbers) != name:
-        return None
-    return numbers
+    numbers = object_id, shard, position
+    return numbers if min(numbers) >= 0 and file_name(*numbers) == name else None
 
 
 def group_folder(group: int) -> str:
@@ -191,6 +191,6 @@ def _cut(path: bytes, limit: int) -> bytes:
     """At most `limit` bytes, not ending within a UTF-8 character."""
     if len(path) <= limit:
         return path
-    while limit and path[limit] & 0xC0 == 0x80:
+    while limit and path[limit] & _CONTINUES_MASK == _CONTINUES:
         limit -= 1
     return path[:limit]

@@ -186,16 +186,19 @@ class StoredPiece:
     def _open(self) -> SharedDescriptor:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if os.fstat(descriptor).st_size != piece.file_length(self._body_bytes):
-                raise piece.PieceDamaged("piece.length")
-            size = piece.trailer_bytes(self._body_bytes)
-            raw = os.pread(descriptor, size, piece.trailer_at(self._body_bytes))
-            blocks = -(-self._body_bytes // checksum.BLOCK_BYTES)
-            self._checksums = piece.parse_trailer(raw, self._identity, blocks)
+            self._checksums = self._read_trailer(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
         return SharedDescriptor(descriptor)
+
+    def _read_trailer(self, descriptor: int) -> bytes:
+        if os.fstat(descriptor).st_size != piece.file_length(self._body_bytes):
+            raise piece.PieceDamaged("piece.length")
+        size = piece.trailer_bytes(self._body_bytes)
+        raw = os.pread(descriptor, size, piece.trailer_at(self._body_bytes))
+        blocks = -(-self._body_bytes // checksum.BLOCK_BYTES)
+        return piece.parse_trailer(raw, self._identity, blocks)
 
 
 def _checksums(parts: Sequence[memoryview], identity: bytes, first_block: int) -> bytes:

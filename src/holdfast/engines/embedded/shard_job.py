@@ -11,7 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from holdfast import errors
 from holdfast.engines.embedded import (
@@ -31,6 +31,8 @@ BATCHES_AHEAD = 3
 
 
 class Source(Protocol):
+    """Where the bytes come from: any binary file object."""
+
     def readinto(self, buffer: memoryview, /) -> int | None:
         """Fill some of the buffer; 0 or None at the end."""
 
@@ -129,7 +131,7 @@ class ShardJob:
         self._hasher = checksum.Hasher()
         self._complete = False
 
-    def __enter__(self) -> ShardJob:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -194,8 +196,7 @@ class ShardJob:
     def _free_buffer(self) -> memoryview:
         if len(self._ring) >= BATCHES_AHEAD:
             self._recycle()
-            if len(self._good_files()) < self._target.protection.data:
-                raise self._too_few()
+            self._need(self._target.protection.data)
         return self._pool.take()
 
     def _recycle(self) -> None:
@@ -230,6 +231,9 @@ class ShardJob:
 
     def _drop(self, one: _Piece, failure: node.NodeFailed) -> None:
         self._failures.append(failure)
+        self._put_aside(one)
+
+    def _put_aside(self, one: _Piece) -> None:
         if one.file is not None:
             self._dropped.append(one.file)
         one.file = None
@@ -248,8 +252,7 @@ class ShardJob:
                 self._create(one, number, pending)
         self._settle(pending)
         self._replace_missing()
-        if len(self._good_files()) < quorum(self._target.protection):
-            raise self._too_few()
+        self._need(quorum(self._target.protection))
 
     def _create(self, one: _Piece, number: int, pending: Pending) -> None:
         target = self._target
@@ -266,10 +269,14 @@ class ShardJob:
         """New, empty files on spares in the places of dropped pieces, as far as spares go."""
         return [one for one in self._pieces if one.file is None and self._replace(one)]
 
+    def _spare(self) -> int | None:
+        number = next(self._target.spares(frozenset(self._tried)), None)
+        return None if number in self._tried else number
+
     def _replace(self, one: _Piece) -> bool:
         while one.file is None:
-            number = next(self._target.spares(frozenset(self._tried)), None)
-            if number is None or number in self._tried:
+            number = self._spare()
+            if number is None:
                 return False
             self._tried.add(number)
             pending: Pending = []
@@ -281,16 +288,18 @@ class ShardJob:
 
     def _publish(self, *, last_shard: bool) -> None:
         """Finish every piece, on spares where nodes failed. Raises when a quorum is not reached."""
-        replaced = self._replace_missing()
-        while True:
-            self._rebuild(replaced)
-            if len(self._good_files()) < quorum(self._target.protection):
-                raise self._too_few()
+        protection = self._target.protection
+        missing = True
+        while missing:
+            self._need(protection.data)
+            self._rebuild(self._replace_missing())
+            self._need(quorum(protection))
             self._finish(last_shard=last_shard)
-            replaced = self._replace_missing()
-            if not replaced:
-                break
-        if len(self._good_files()) < quorum(self._target.protection):
+            missing = self._spare() is not None and len(self._good_files()) < protection.width
+        self._need(quorum(protection))
+
+    def _need(self, count: int) -> None:
+        if len(self._good_files()) < count:
             raise self._too_few()
 
     def _rebuild(self, replaced: Sequence[_Piece]) -> None:
@@ -304,7 +313,10 @@ class ShardJob:
             self._layout(), sources, targets, self._pool, deadline_s=self._deadline_s
         )
         for position, failure in failures.items():
-            self._drop(self._pieces[position], failure)
+            if failure.reason == shard_rebuild.NO_SOURCES:
+                self._put_aside(self._pieces[position])
+            else:
+                self._drop(self._pieces[position], failure)
 
     def _finish(self, *, last_shard: bool) -> None:
         pending: Pending = []

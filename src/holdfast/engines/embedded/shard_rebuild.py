@@ -22,6 +22,7 @@ from holdfast.engines.embedded import (
 )
 from holdfast.kit import buffers
 
+NO_SOURCES = "node.no_sources"
 _Pending = tuple[int, node.NodeDisk, node.Operation[None] | None]
 
 
@@ -76,8 +77,7 @@ def rebuild_piece(
     try:
         disk.call(target.create, deadline_s=deadline_s)
         failures = fill(layout, sources, {position: target}, pool, deadline_s=deadline_s)
-        if position in failures:
-            raise _cannot_rebuild(failures, location, position)
+        _check_built(failures, location, position)
         header = _header_for(sources, failures, location, position, disk)
         disk.call(target.finish, header, deadline_s=deadline_s)
     except BaseException:
@@ -181,7 +181,19 @@ class _Filling:
 
     def _give_up(self) -> None:
         for position, target in list(self._targets.items()):
-            self._fail(position, node.NodeFailed("node.no_sources", target.disk.number))
+            self._fail(position, node.NodeFailed(NO_SOURCES, target.disk.number))
+
+
+def _check_built(
+    failures: Mapping[int, node.NodeFailed], location: shard_location.ShardLocation, position: int
+) -> None:
+    """Raises what kept the piece from being built."""
+    failure = failures.get(position)
+    if failure is None:
+        return
+    if failure.reason == NO_SOURCES:
+        raise _cannot_rebuild(failures, location, position)
+    raise failure
 
 
 def _header_for(
