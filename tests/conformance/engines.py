@@ -62,22 +62,19 @@ def plain_memory(_folder: Path, asked: spec.Spec) -> Opened:
     return _in_memory(asked, lambda engine: engine)
 
 
-def measured_memory(_folder: Path, asked: spec.Spec) -> Opened:
-    return _in_memory(asked, wrappers.Measured)
-
-
-def throttled_memory(_folder: Path, asked: spec.Spec) -> Opened:
-    """With rates that no test reaches."""
+def wrapped_memory(_folder: Path, asked: spec.Spec) -> Opened:
+    """Through two wrappers, with rates that no test reaches."""
     return _in_memory(
         asked,
-        lambda engine: wrappers.Throttled(engine, bytes_per_s=1e12, operations_per_s=1e9),
+        lambda engine: wrappers.Measured(
+            wrappers.Throttled(engine, bytes_per_s=1e12, operations_per_s=1e9)
+        ),
     )
 
 
 FACTORIES: Mapping[str, Factory] = {
     "memory": plain_memory,
-    "memory-measured": measured_memory,
-    "memory-throttled": throttled_memory,
+    "memory-wrapped": wrapped_memory,
 }
 
 
