@@ -12,6 +12,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as papq
 import pytest
 import zarr
+from fsspec.implementations import asyn_wrapper
 from fsspec.implementations.local import LocalFileSystem
 
 from holdfast.client import filesystem, store
@@ -101,6 +102,4 @@ def test_zarr_writes_and_reads_a_group(fs: filesystem.HoldfastFileSystem) -> Non
 
 def _asynchronous(fs: filesystem.HoldfastFileSystem) -> object:
     """zarr speaks to asynchronous file systems; fsspec wraps the others."""
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-
-    return AsyncFileSystemWrapper(fs, asynchronous=True)
+    return asyn_wrapper.AsyncFileSystemWrapper(fs, asynchronous=True)

@@ -20,7 +20,7 @@ from holdfast.kit import language
 
 _ = language.text
 
-FILE_HELP = (
+FILE_HELP = language.mark(
     "The user's file. Default: HOLDFAST_FILE, then ./holdfast.yaml, then the XDG config folder."
 )
 HELP_NAMES = ("-h", "--help")
@@ -115,11 +115,11 @@ def global_options(*, hidden: bool) -> list[click.Parameter]:
     """A fresh set of the options that every command takes."""
     rows: Sequence[tuple[Sequence[str], str, Mapping[str, Any]]] = (
         (("-f", "--file"), FILE_HELP, {"metavar": "FILE"}),
-        (("--state",), "The state folder, instead of the one in the file.", {"metavar": "DIR"}),
-        (("--json",), "One JSON document on standard output; JSON Lines for long runs.",
+        (("--state",), language.mark("The state folder, instead of the one in the file."), {"metavar": "DIR"}),
+        (("--json",), language.mark("One JSON document on standard output; JSON Lines for long runs."),
          {"is_flag": True}),
-        (("-q", "--quiet"), "Print only what was asked for, and errors.", {"is_flag": True}),
-        (("--color/--no-color",), "Colours, or none. NO_COLOR is heeded.", {"default": None}),
+        (("-q", "--quiet"), language.mark("Print only what was asked for, and errors."), {"is_flag": True}),
+        (("--color/--no-color",), language.mark("Colours, or none. NO_COLOR is heeded."), {"default": None}),
     )
     return [
         click.Option(

@@ -24,9 +24,14 @@ Row = TypeVar("Row")
 
 PROGRESS_EVERY_S = 1.0
 PHASES = {
-    "put": "storing", "get": "reading", "rm": "removing", "mv": "moving", "apply": "applying",
-    "rebuild": "rebuilding", "demo": "demonstrating",
+    "put": language.mark("storing"),
+    "get": language.mark("reading"),
+    "rm": language.mark("removing"),
+    "mv": language.mark("moving"),
+    "apply": language.mark("applying"),
+    "rebuild": language.mark("rebuilding"),
 }
+UNITS = (language.mark("paths"), language.mark("steps"), language.mark("records"))
 
 
 class Output:

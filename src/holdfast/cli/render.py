@@ -23,11 +23,20 @@ if TYPE_CHECKING:
 _ = language.text
 UNKNOWN = "-"
 DONE_WORDS = {
-    "put": "stored {objects} objects, {size} in {time} ({rate}/s)",
-    "get": "got {objects} objects, {size} in {time} ({rate}/s)",
-    "mv": "moved {objects}",
-    "rm": "removed {objects}",
+    "put": language.mark("stored {objects} objects, {size} in {time} ({rate}/s)"),
+    "get": language.mark("got {objects} objects, {size} in {time} ({rate}/s)"),
+    "mv": language.mark("moved {objects}"),
+    "rm": language.mark("removed {objects}"),
 }
+WORDS = (  # values of enums, as they are shown
+    language.mark("object"), language.mark("folder"),
+    language.mark("up"), language.mark("read_only"), language.mark("unmounted"),
+    language.mark("foreign"), language.mark("stale"), language.mark("failing"),
+    language.mark("new"),
+    language.mark("active"), language.mark("draining"), language.mark("out"),
+    language.mark("removed"),
+    language.mark("replica"), language.mark("data"), language.mark("parity"),
+)
 
 
 def sentence(template: str, fields: Mapping[str, errors.Field]) -> str:
@@ -165,16 +174,15 @@ def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) 
 
 
 def status_data(found: judging.Status) -> dict[str, object]:
-    margins = judging.bytes_by_margin(found.seen)
     return {
         "healthy": found.healthy,
         "risk": told(found.risk), "service": told(found.service), "activity": told(found.activity),
         "advice": [told(one) for one in found.advice],
-        "bytes_by_margin": _margins(margins.items()),
+        "bytes_by_margin": margins(judging.bytes_by_margin(found.seen).items()),
         "observation": {
             **_mapping(shape.plain(found.seen)),
             "datasets": [
-                {**_mapping(shape.plain(one)), "bytes_by_margin": _margins(one.bytes_by_margin)}
+                {**_mapping(shape.plain(one)), "bytes_by_margin": margins(one.bytes_by_margin)}
                 for one in found.seen.datasets
             ],
         },
@@ -370,7 +378,7 @@ def _size(fact: observation.Fact) -> str:
     return _("unknown")
 
 
-def _margins(rows: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+def margins(rows: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
     return [{"margin": margin, "bytes": size_bytes} for margin, size_bytes in rows]
 
 

@@ -86,7 +86,7 @@ class Session:
     @contextlib.contextmanager
     def work(self) -> Iterator[context.Context]:
         """The store, open for work that stops at a whole unit on the first SIGINT or SIGTERM."""
-        with self.open() as ctx, self._interruptible():
+        with self.open() as ctx, self.interruptible():
             yield ctx
 
     @contextlib.contextmanager
@@ -104,7 +104,7 @@ class Session:
             engine.close()
 
     @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """SIGINT and SIGTERM set `cancel`; a second one ends the process as it always would."""
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 << 20
 
 
-class HoldfastFile(spec.AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+class HoldfastFile(spec.AbstractBufferedFile):
     """One open file. Reads are of the version that was there when it was opened.
 
     Writes travel to the engine while they are made, and become visible on `close` (within a

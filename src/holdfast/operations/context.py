@@ -73,6 +73,11 @@ class Meter:
     def elapsed_s(self) -> float:
         return self._context.clock.monotonic_s() - self._start_s
 
+    @property
+    def done(self) -> int:
+        with self._lock:
+            return self._done
+
     def expect(self, more: int) -> None:
         """The total has grown: the work is still being found."""
         with self._lock:

@@ -37,7 +37,12 @@ def test_a_writer_waits_for_a_slow_reader() -> None:
         return info(len(source.read()))
 
     sent = upload.Upload(send)
-    writer = threading.Thread(target=lambda: [sent.write(b"x") for _ in range(10)])
+
+    def write() -> None:
+        for _ in range(10):
+            sent.write(b"x")
+
+    writer = threading.Thread(target=write)
     writer.start()
     writer.join(0.1)
     waited = writer.is_alive()
