@@ -152,10 +152,10 @@ def test_no_file_is_large() -> None:
 
 
 def speaks_for_itself(module: tree.Module) -> bool:
-    """A test module says what it tests by its place; an empty package of tests says nothing."""
+    """Test modules and their fixtures serve the place where they lie; an empty package is silent."""
     if not module.path.is_relative_to(tree.ROOT / "tests"):
         return False
-    return module.path.name.startswith("test_") or not module.tree.body
+    return module.path.name.startswith(("test_", "conftest")) or not module.tree.body
 
 
 def search(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
