@@ -232,7 +232,7 @@ _COMPOSED: dict[tuple[type[Wrapper], ...], type[Wrapper]] = {}
 
 def _composed(wrapper: type[Wrapper], parts: tuple[type[Wrapper], ...]) -> type[Wrapper]:
     """The class of a wrapper with these extras, made once."""
-    bases = (wrapper, *parts)
+    bases = (*parts, wrapper) if wrapper is Wrapper else (wrapper, *parts)
     if bases not in _COMPOSED:
         _COMPOSED[bases] = type(wrapper.__name__, bases, {"__doc__": wrapper.__doc__})
     return _COMPOSED[bases]

@@ -11,7 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 from holdfast import errors
 from holdfast.engines.embedded import (
@@ -109,7 +109,7 @@ Pending = list[tuple[_Piece, node.Operation[None]]]
 
 
 class ShardJob:
-    """Writes one shard, once. As a context it takes away whatever was not completed."""
+    """Writes one shard, once: `stream`, then `complete`."""
 
     def __init__(
         self,
@@ -129,41 +129,59 @@ class ShardJob:
         self._ring: deque[tuple[memoryview, Pending]] = deque()
         self._length = 0
         self._hasher = checksum.Hasher()
+        self._last_shard = False
         self._complete = False
+        self._nodes: tuple[int, ...] = ()
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def length(self) -> int:
+        """Bytes taken from the source; 0: it was at its end already."""
+        return self._length
 
-    def __exit__(self, *_: object) -> None:
+    def stream(self, source: Source, limit_bytes: int) -> bool:
+        """Send up to `limit_bytes` of the source on their way; True when it is at its end.
+
+        When this raises, nothing of the shard is left.
+        """
+        at_end = False
+        try:
+            while self._length < limit_bytes and not at_end:
+                at_end = self._write_batch(source, limit_bytes - self._length)
+            if not at_end and isinstance(source, LookaheadSource):
+                at_end = source.at_end()
+        except BaseException:
+            self.close()
+            raise
+        self._last_shard = at_end
+        return at_end
+
+    def complete(self) -> ShardWritten:
+        """Wait until every piece is durable and published. When this raises, nothing is left."""
+        try:
+            while self._ring:
+                self._recycle()
+            self._publish()
+            self._complete = True
+        finally:
+            self.close()
+        return ShardWritten(self._length, self._hasher.digest(), self._nodes)
+
+    def close(self) -> None:
+        """Take away whatever was not completed."""
         while self._ring:
             self._recycle()
+        files = self._good_files()
+        self._nodes = tuple(
+            files[one.position].disk.number if one.position in files else NO_NODE
+            for one in self._pieces
+        )
         unwanted = list(self._dropped)
-        for file in self._good_files().values():
+        for file in files.values():
             if self._complete:
                 file.close()
             else:
                 unwanted.append(file)
         _abandon(unwanted)
-
-    def run(self, source: Source, limit_bytes: int) -> tuple[ShardWritten | None, bool]:
-        """(what was stored, whether the source is at its end)."""
-        at_end = False
-        while self._length < limit_bytes and not at_end:
-            at_end = self._write_batch(source, limit_bytes - self._length)
-        if self._length == 0:
-            return None, True
-        if not at_end and isinstance(source, LookaheadSource):
-            at_end = source.at_end()
-        while self._ring:
-            self._recycle()
-        self._publish(last_shard=at_end)
-        self._complete = True
-        files = self._good_files()
-        nodes = tuple(
-            files[one.position].disk.number if one.position in files else NO_NODE
-            for one in self._pieces
-        )
-        return ShardWritten(self._length, self._hasher.digest(), nodes), at_end
 
     # --- the stream
 
@@ -286,7 +304,7 @@ class ShardJob:
 
     # --- the end
 
-    def _publish(self, *, last_shard: bool) -> None:
+    def _publish(self) -> None:
         """Finish every piece, on spares where nodes failed. Raises when a quorum is not reached."""
         protection = self._target.protection
         missing = True
@@ -294,7 +312,7 @@ class ShardJob:
             self._need(protection.data)
             self._rebuild(self._replace_missing())
             self._need(quorum(protection))
-            self._finish(last_shard=last_shard)
+            self._finish()
             missing = self._spare() is not None and len(self._good_files()) < protection.width
         self._need(quorum(protection))
 
@@ -318,11 +336,11 @@ class ShardJob:
             else:
                 self._drop(self._pieces[position], failure)
 
-    def _finish(self, *, last_shard: bool) -> None:
+    def _finish(self) -> None:
         pending: Pending = []
         for one in self._pieces:
             if one.file is not None and not one.finished:
-                header = self._header(one.position, one.file.disk, last_shard=last_shard)
+                header = self._header(one.position, one.file.disk)
                 self._submit(pending, one, one.file.finish, header)
         self._settle(pending)
         for one in self._pieces:
@@ -331,13 +349,13 @@ class ShardJob:
     def _layout(self) -> shard_layout.ShardLayout:
         return shard_layout.ShardLayout(self._target.protection, self._length)
 
-    def _header(self, position: int, disk: node.NodeDisk, *, last_shard: bool) -> piece.Header:
+    def _header(self, position: int, disk: node.NodeDisk) -> piece.Header:
         target, layout = self._target, self._layout()
         return piece.Header(
             cluster_id=target.cluster_id, node_id=disk.uuid_bytes, dataset=target.dataset,
             object_id=target.object_id, epoch=target.epoch, sequence=target.sequence,
             protection=target.protection, cell_bytes=layout.cell_bytes, shard=target.number,
-            last_shard=last_shard, piece=position, body_bytes=layout.body_bytes,
+            last_shard=self._last_shard, piece=position, body_bytes=layout.body_bytes,
             shard_bytes=self._length, shard_digest=self._hasher.digest(), path=target.path,
         )  # fmt: skip
 

@@ -9,7 +9,10 @@ a visible name behind; `discard` takes back what an unsuccessful put had already
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent import futures
 
 from holdfast.engines.embedded import node, shard_job, stripe_batch
 from holdfast.kit import buffers
@@ -49,10 +52,45 @@ class ShardWriter:
         Raises RefusedError (`space.full`) or UnavailableError (`write.too_few_nodes`), and whatever
         the source raises; nothing visible remains then.
         """
-        pool = self._pool(target.protection)
-        job = shard_job.ShardJob(self._disks, target, pool, deadline_s or self._deadline_s)
-        with job:
-            return job.run(source, limit_bytes)
+        job = self._job(target, deadline_s)
+        at_end = job.stream(source, limit_bytes)
+        if job.length == 0:
+            job.close()
+            return None, True
+        return job.complete(), at_end
+
+    def write_all(
+        self,
+        target_for: Callable[[int], shard_job.ShardTarget],
+        source: shard_job.Source,
+        limit_bytes: int,
+        *,
+        deadline_s: float | None = None,
+    ) -> Iterator[tuple[shard_job.ShardTarget, shard_job.ShardWritten]]:
+        """Store the source as shards number 0, 1, ..., each at `target_for(number)`, until its end.
+
+        While a shard is being made durable the next is already read and encoded, so this is faster
+        than `write` in a loop. What was yielded is the caller's to discard when a later one fails
+        or the iterator is left early; the rest is taken back here. Raises as `write`.
+        """
+        ahead = shard_job.LookaheadSource(source)
+        publishing: deque[tuple[shard_job.ShardTarget, futures.Future[shard_job.ShardWritten]]]
+        publishing = deque()
+        with futures.ThreadPoolExecutor(1, "holdfast-publish") as publisher:
+            try:
+                for number in itertools.count():
+                    if ahead.at_end():
+                        break
+                    target = target_for(number)
+                    job = self._job(target, deadline_s)
+                    job.stream(ahead, limit_bytes)
+                    publishing.append((target, publisher.submit(job.complete)))
+                    if len(publishing) > 1:
+                        yield publishing[0][0], publishing.popleft()[1].result()
+                while publishing:
+                    yield publishing[0][0], publishing.popleft()[1].result()
+            finally:
+                self._take_back(publishing)
 
     def discard(self, written: shard_job.ShardWritten, target: shard_job.ShardTarget) -> None:
         """Remove the published pieces of a shard that will not be committed."""
@@ -67,6 +105,19 @@ class ShardWriter:
         for disk, operation in operations:
             with contextlib.suppress(node.NodeFailed):
                 disk.outcome(operation)
+
+    def _take_back(
+        self,
+        publishing: Iterable[tuple[shard_job.ShardTarget, futures.Future[shard_job.ShardWritten]]],
+    ) -> None:
+        """Discard shards that nobody was told of; one that failed has left nothing."""
+        for target, future in publishing:
+            if future.exception() is None:
+                self.discard(future.result(), target)
+
+    def _job(self, target: shard_job.ShardTarget, deadline_s: float | None) -> shard_job.ShardJob:
+        pool = self._pool(target.protection)
+        return shard_job.ShardJob(self._disks, target, pool, deadline_s or self._deadline_s)
 
     def _pool(self, protection: topology.Protection) -> buffers.BufferPool:
         size = stripe_batch.buffer_bytes(protection)

@@ -1,0 +1,371 @@
+"""Write small objects into segments: one thread gathers what waits, writes and syncs it once.
+
+It runs beside the committing thread, so that the next batch is being made durable while the last
+one is being committed. A segment has one writing process (a flock says so); when that process ends
+another may go on with it, if all copies end where the commits say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast import errors
+from holdfast.engines.embedded import changes, node, segment
+from holdfast.engines.embedded.apply import Record
+from holdfast.engines.embedded.committer import Change, Committer
+from holdfast.kit import atomic, ids
+
+GROUP_BYTES_MAX = 8 << 20
+FOLDER = "seg"
+
+
+@dataclass(slots=True)
+class SmallContent:
+    """Content that waits for its place. After `placed`, (segment, position, end) are set, or error.
+
+    `then` are the changes to commit once it is durable.
+    """
+
+    dataset: int
+    path: bytes
+    content: bytes
+    then: Callable[[int, int, int], list[Change]]
+    on_error: Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a new segment may be: chosen by the engine for a dataset."""
+
+    segment: int
+    protection: str
+    group: int
+    nodes: tuple[int, ...]
+    quorum: int
+    spares: Callable[[frozenset[int]], Iterator[int]]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The segment that this process appends to for one dataset."""
+
+    number: int
+    dataset: int
+    nodes: list[int]
+    files: dict[int, int] = field(default_factory=dict)
+    end: int = segment.HEADER_BYTES
+    announced: bool = False
+    records: list[Record] = field(default_factory=list)
+
+
+class SegmentWriter:
+    """Owns the writing thread and the open segments of this process."""
+
+    def __init__(
+        self, store: bytes, disks: Mapping[int, node.NodeDisk], committer: Committer, *,
+        home: Callable[[int], Home],
+        adoptable: Callable[[int], list[tuple[int, tuple[int, ...], int]]],
+    ) -> None:
+        """`home(dataset)` chooses where a new segment goes; `adoptable(dataset)` lists unsealed
+        segments as (number, nodes, committed length)."""
+        self._store = store
+        self._disks = disks
+        self._committer = committer
+        self._home = home
+        self._adoptable = adoptable
+        self._waiting: deque[SmallContent] = deque()
+        self._ready = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._segments: dict[int, _Open] = {}
+        self._adopted: set[int] = set()
+
+    def submit(self, contents: Sequence[SmallContent]) -> None:
+        with self._ready:
+            self._waiting.extend(contents)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="holdfast-segments", daemon=True)
+                self._thread.start()
+            self._ready.notify()
+
+    def close(self) -> None:
+        """Finish what waits and let go of the segments, for others to go on with."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=60)
+        for opened in self._segments.values():
+            _close_files(opened)
+        self._segments = {}
+
+    def open_segments(self) -> frozenset[int]:
+        return frozenset(one.number for one in list(self._segments.values()))
+
+    # --- inside: the thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._waiting and not self._closed:
+                    self._ready.wait()
+                if not self._waiting:
+                    return
+                group = self._take()
+            by_dataset: dict[int, list[SmallContent]] = {}
+            for one in group:
+                by_dataset.setdefault(one.dataset, []).append(one)
+            for dataset, contents in by_dataset.items():
+                self._store_group(dataset, contents)
+
+    def _take(self) -> list[SmallContent]:
+        group: list[SmallContent] = []
+        size = 0
+        while self._waiting and size < GROUP_BYTES_MAX:
+            group.append(self._waiting.popleft())
+            size += len(group[-1].content)
+        return group
+
+    def _store_group(self, dataset: int, contents: list[SmallContent]) -> None:
+        try:
+            opened, places = self._write_somewhere(dataset, contents)
+        except BaseException as error:  # noqa: BLE001 - given to every client that waits for it
+            for one in contents:
+                one.on_error(error)
+            return
+        waiting: list[Change] = []
+        if opened.records:
+            waiting.append(changes.Recorded(opened.records))
+            opened.records = []
+        for one, (position, end) in zip(contents, places, strict=True):
+            waiting.extend(one.then(opened.number, position, end))
+        self._committer.submit(waiting)
+
+    def _write_somewhere(
+        self, dataset: int, contents: list[SmallContent]
+    ) -> tuple[_Open, list[tuple[int, int]]]:
+        """Write to the open segment; when a copy fails, seal it and go on in a fresh one."""
+        for _ in range(len(self._disks) + 1):
+            opened = self._segment_for(dataset)
+            parts, places, end = self._lay_out(opened, contents)
+            failed = self._write_copies(opened, parts)
+            if not failed:
+                opened.end = end
+                return opened, places
+            self._seal(opened)
+        raise errors.UnavailableError(
+            "write.too_few_nodes", "too few nodes can be written for dataset number {dataset}",
+            hint="holdfast status shows which nodes fail", dataset=dataset,
+        )
+
+    def _lay_out(
+        self, opened: _Open, contents: list[SmallContent]
+    ) -> tuple[list[bytes], list[tuple[int, int]], int]:
+        parts: list[bytes] = []
+        places = []
+        at = opened.end
+        for one in contents:
+            parts += segment.pack(self._store, opened.number, at, one.content, one.path)
+            end = at + segment.stored_bytes(len(one.content), one.path)
+            places.append((at, end))
+            at = end
+        return parts, places, at
+
+    def _write_copies(self, opened: _Open, parts: list[bytes]) -> list[int]:
+        data = b"".join(parts)
+        operations = []
+        failed = []
+        for number in opened.nodes:
+            disk = self._disks[number]
+            try:
+                operations.append((disk, disk.submit(
+                    _append, disk, self._path(disk, opened.number), opened.files[number], data,
+                    opened.end)))
+            except node.NodeFailed:
+                failed.append(number)
+        for disk, operation in operations:
+            try:
+                disk.outcome(operation)
+            except node.NodeFailed:
+                failed.append(disk.number)
+        return failed
+
+    # --- inside: segments ---------------------------------------------------------------------
+
+    def _segment_for(self, dataset: int) -> _Open:
+        opened = self._segments.get(dataset)
+        if opened is not None and opened.end < segment.SEGMENT_BYTES_MAX:
+            return opened
+        if opened is not None:
+            self._seal(opened)
+        fresh = self._adopt(dataset) or self._create(dataset)
+        self._segments[dataset] = fresh
+        return fresh
+
+    def _seal(self, opened: _Open) -> None:
+        _close_files(opened)
+        self._segments.pop(opened.dataset, None)
+        if opened.announced and not opened.records:
+            self._committer.submit([changes.Recorded([["seal", opened.number]])])
+
+    def _adopt(self, dataset: int) -> _Open | None:
+        """Go on with a segment that another process left behind whole. Once for each dataset."""
+        if dataset in self._adopted:
+            return None
+        self._adopted.add(dataset)
+        for number, nodes, length in self._adoptable(dataset):
+            opened = _Open(number, dataset, list(nodes), end=length, announced=True)
+            if self._take_over(opened):
+                return opened
+            _close_files(opened)
+        return None
+
+    def _take_over(self, opened: _Open) -> bool:
+        sizes = set()
+        for number in opened.nodes:
+            disk = self._disks.get(number)
+            if disk is None or disk.suspect is not None:
+                return False
+            try:
+                descriptor = os.open(self._path(disk, opened.number), os.O_RDWR | os.O_CLOEXEC)
+                opened.files[number] = descriptor
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                sizes.add(os.fstat(descriptor).st_size)
+            except OSError:
+                return False
+        if sizes != {max(opened.end, segment.HEADER_BYTES)}:
+            self._committer.submit([changes.Recorded([["seal", opened.number]])])
+            return False
+        opened.end = max(opened.end, segment.HEADER_BYTES)
+        return True
+
+    def _create(self, dataset: int) -> _Open:
+        home = self._home(dataset)
+        opened = _Open(home.segment, dataset, [])
+        tried: set[int] = set(home.nodes)
+        candidates = deque(home.nodes)
+        full = 0
+        while candidates:
+            number = candidates.popleft()
+            try:
+                self._create_copy(opened, number)
+            except node.NodeFailed as failure:
+                full += failure.full
+                spare = next(home.spares(frozenset(tried)), None)
+                if spare is not None:
+                    tried.add(spare)
+                    candidates.append(spare)
+        if len(opened.nodes) < home.quorum:
+            _close_files(opened)
+            raise _too_few(len(opened.nodes), home.quorum, full=full > 0)
+        opened.records = [["segment", opened.number, dataset, home.protection, home.group,
+                           list(opened.nodes)]]
+        opened.announced = True
+        return opened
+
+    def _create_copy(self, opened: _Open, number: int) -> None:
+        disk = self._disks.get(number)
+        if disk is None:
+            raise node.NodeFailed("node.missing", number)
+        header = segment.pack_header(self._store, opened.number, opened.dataset, disk.uuid_bytes)
+        opened.files[number] = disk.call(_create, disk, self._path(disk, opened.number), header)
+        opened.nodes.append(number)
+
+    def _path(self, disk: node.NodeDisk, number: int) -> Path:
+        return disk.root / FOLDER / segment.file_name(number)
+
+
+def new_segment_id() -> int:
+    """A random identity; segments and objects share one space of names in placement."""
+    return ids.new_number()
+
+
+def _create(disk: node.NodeDisk, path: Path, header: bytes) -> int:
+    disk.check_sentinel()
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        atomic.write(descriptor, header, 0, point="segment.create")
+        disk.sync(descriptor, point="segment.create.sync")
+        disk.sync_folder(path.parent, point="segment.create.folder")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _append(disk: node.NodeDisk, path: Path, descriptor: int, data: bytes, offset: int) -> None:
+    named, opened = os.stat(path), os.fstat(descriptor)
+    if named.st_ino != opened.st_ino or opened.st_size != offset:
+        raise OSError(f"{path} is not the file that was opened, or not where it ended")
+    atomic.write(descriptor, data, offset, point="segment.append")
+    disk.sync(descriptor, point="segment.sync")
+
+
+def _close_files(opened: _Open) -> None:
+    for descriptor in opened.files.values():
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    opened.files = {}
+
+
+def _too_few(have: int, need: int, *, full: bool) -> errors.HoldfastError:
+    if full:
+        return errors.RefusedError(
+            "space.full", "the nodes have no room for this object",
+            hint="remove something (holdfast rm works on a full store), or add a node",
+        )
+    return errors.UnavailableError(
+        "write.too_few_nodes_now", "only {have} of {need} needed nodes can be written",
+        hint="holdfast status shows which nodes fail", have=have, need=need,
+    )
+
+
+def read_at(disk: node.NodeDisk, path: Path, length: int, position: int) -> bytes:
+    """Read from a segment file; descriptors are kept for a while. Raises OSError."""
+    del disk
+    file = _readers.get(path)
+    return os.pread(file.descriptor, length, position)
+
+
+class _ReadDescriptors:
+    """Open segment files, the least recently used closed first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._files: dict[Path, _ReadFile] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: Path) -> _ReadFile:
+        with self._lock:
+            found = self._files.pop(path, None)
+            if found is None:
+                found = _ReadFile(path)
+            self._files[path] = found
+            if len(self._files) > self._limit:
+                self._files.pop(next(iter(self._files)))
+            return found
+
+
+class _ReadFile:
+    """Closes with its last reference, so that a reader in another thread may finish."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+
+
+_readers = _ReadDescriptors(128)

@@ -1,0 +1,276 @@
+"""An opened store: its nodes, log, index, placement and writing threads, put together.
+
+The engine makes one on `open` and drops it on `close`; the parts below it never see the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import apsw
+
+from holdfast import errors
+from holdfast.engines.embedded import (
+    catalog,
+    commit_log,
+    committer,
+    node,
+    placement,
+    readers,
+    repairs,
+    segment_writer,
+    sentinel,
+    shard_job,
+    shard_writer,
+    spares,
+    store,
+)
+from holdfast.kit import clock
+from holdfast.model import spec, topology
+
+HEALTH_S = 1.0  # how long a look at the nodes is believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What tests and operators may set. Times in seconds, sizes in bytes."""
+
+    shard_bytes: Mapping[spec.Profile, int] = field(default_factory=lambda: dict(spec.SHARD_BYTES))
+    node_deadline_s: float = 30.0
+    lock_wait_s: float = 30.0
+    image_after_bytes: int = 256 << 20
+    segment_bytes_max: int = 256 << 20
+
+
+class Session:
+    """Everything that is open. Thread-safe."""
+
+    def __init__(
+        self, wanted: spec.Spec, found: store.Found, *, read_only: bool, tuning: Tuning
+    ) -> None:
+        header = store.newest_header(found)
+        if found.store is None or header is None:
+            raise errors.UnavailableError(
+                "log.none", "none of the nodes holds a commit log",
+                hint="holdfast status shows which nodes are missing; bring them back",
+            )
+        self.store_id = found.store
+        self.store_bytes = header.store
+        self.read_only = read_only
+        self.tuning = tuning
+        self.pid = os.getpid()
+        self.disks: dict[int, node.NodeDisk] = {}
+        for uuid, look in found.nodes.items():
+            mark = look.sentinel
+            assert mark is not None
+            self.disks[mark.number] = node.NodeDisk(mark.number, mark.name, uuid, look.path)
+        self.folder = store.state_folder(wanted, found.store)
+        members = [self._member(number) for number in header.members]
+        self.log = commit_log.CommitLog(self.store_bytes, members, header.tolerated, self.barrier)
+        self.catalog = catalog.Catalog(
+            self.log, self.folder, read_only=read_only,
+            image_after_bytes=tuning.image_after_bytes)
+        self.committer = committer.Committer(self.catalog, wait_s=tuning.lock_wait_s)
+        self.shards = shard_writer.ShardWriter(self.disks, deadline_s=tuning.node_deadline_s)
+        self.segments = segment_writer.SegmentWriter(
+            self.store_bytes, self.disks, self.committer, home=self._segment_home,
+            adoptable=self._adoptable)
+        self.readers = readers.ReaderSlots(self.log.roots, self.log.majority)
+        self.repairs = repairs.Repairs(self.folder, read_only=read_only)
+        self._tables: dict[str, tuple[int, placement.Table]] = {}
+        self._health: tuple[float, frozenset[int]] = (-1.0, frozenset())
+        self._health_lock = threading.Lock()
+        self._topology: topology.Topology | None = None
+        self._segment_nodes: dict[int, tuple[int, ...]] = {}
+
+    def open(self) -> None:
+        self.catalog.open()
+
+    def close(self) -> None:
+        self.segments.close()
+        self.committer.close()
+        self.readers.close()
+        self.catalog.close()
+        self.repairs.close()
+        for disk in self.disks.values():
+            disk.close()
+
+    def forget(self) -> None:
+        """In the child of a fork: everything here belongs to the parent."""
+        self.readers.forget()
+        self.catalog.forget()
+
+    # --- nodes --------------------------------------------------------------------------------
+
+    def up(self) -> frozenset[int]:
+        """The nodes that can be read now: there, of this store, not suspect. Seen within 1 s."""
+        with self._health_lock:
+            when, numbers = self._health
+            now = clock.SYSTEM.monotonic_s()
+            if now - when > HEALTH_S or when < 0:
+                numbers = frozenset(
+                    number for number, disk in self.disks.items()
+                    if disk.suspect is None and sentinel.path_of(disk.root).exists()
+                )
+                self._health = (now, numbers)
+            return numbers
+
+    def topology(self) -> topology.Topology:
+        """The nodes as the commit log knows them; those that are away are not ACTIVE for writes."""
+        if self._topology is None:
+            self._topology = self.catalog.read(nodes_of)
+        return self._topology
+
+    def node_name(self, number: int) -> str:
+        """"" for a place where no piece is."""
+        found = self.topology().by_number().get(number)
+        return found.name if found is not None else ""
+
+    def changed(self) -> None:
+        """Nodes or tables were changed: read them again."""
+        self._topology = None
+        self._tables.clear()
+
+    def barrier(
+        self, jobs: list[tuple[int, Callable[[], None]]], need: int
+    ) -> dict[int, OSError]:
+        """Run one job a node, side by side; the failures by node number."""
+        del need
+        operations = []
+        failures: dict[int, OSError] = {}
+        for number, job in jobs:
+            disk = self.disks[number]
+            try:
+                operations.append(
+                    (disk, disk.submit(job, deadline_s=self.tuning.node_deadline_s)))
+            except node.NodeFailed as failure:
+                failures[number] = _as_os_error(failure)
+        for disk, operation in operations:
+            try:
+                disk.outcome(operation)
+            except node.NodeFailed as failure:
+                failures[disk.number] = _as_os_error(failure)
+        return failures
+
+    # --- placement ------------------------------------------------------------------------------
+
+    def row(self, protection: topology.Protection, object_id: int, shard: int) -> tuple[
+        int, tuple[int, ...]
+    ]:
+        """(placement group, the nodes of its pieces in order)."""
+        table = self._table(protection)
+        group = placement.group_of(object_id, shard, table.groups)
+        return group, table.rows[group]
+
+    def spares_for(self, protection: topology.Protection) -> Callable[
+        [frozenset[int]], Iterator[int]
+    ]:
+        """Nodes that may stand in, best first, given all that were tried."""
+
+        def choose(tried: frozenset[int]) -> Iterator[int]:
+            up = self.up()
+            staying = [one for one in tried if one in up]
+            gone = frozenset(one for one in tried if one not in up) | (
+                frozenset(self.disks) - up)
+            return spares.spares(self.topology(), protection, staying, gone)
+
+        return choose
+
+    def segment_protection(self, protection: topology.Protection) -> topology.Protection:
+        """Small objects are kept as replicas: as many as survive what the dataset promises."""
+        return topology.replicas(protection.parity + 1)
+
+    def margin(self, protection: topology.Protection, nodes: tuple[int, ...]) -> int:
+        """How many more of these nodes may fail: -1 when already too few are up."""
+        up = self.up()
+        return max(-1, sum(1 for number in nodes if number in up) - protection.data)
+
+    def segment_margin(self, number: int) -> int:
+        """The margin of what lies in a segment."""
+        found = self._segment_nodes.get(number)
+        if found is None:
+            found = self.catalog.read(lambda one: segment_nodes(one, number))
+            self._segment_nodes = {number: found}
+        return self.margin(topology.replicas(1), found)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _member(self, number: int) -> commit_log.Member:
+        disk = self.disks.get(number)
+        if disk is None:
+            return commit_log.Member(number, f"~{number:05d}", None)
+        return commit_log.Member(number, disk.uuid, disk.root)
+
+    def _table(self, protection: topology.Protection) -> placement.Table:
+        key = str(protection)
+        known = self._tables.get(key)
+        if known is not None:
+            return known[1]
+
+        def load(connection: apsw.Connection) -> tuple[int, bytes] | None:
+            row = connection.execute(
+                "SELECT version, data FROM tables WHERE protection=?", (key,)).fetchone()
+            return (row[0], row[1]) if row else None
+
+        found = self.catalog.read(load)
+        if found is None:
+            raise errors.PlacementError(
+                "placement.no_table", "no placement was laid out for {protection}",
+                hint="run holdfast apply", protection=key,
+            )
+        table = placement.Table.from_bytes(found[1])
+        self._tables[key] = (found[0], table)
+        return table
+
+    def _segment_home(self, dataset: int) -> segment_writer.Home:
+        def load(connection: apsw.Connection) -> str:
+            return str(connection.execute(
+                "SELECT protection FROM datasets WHERE number=?", (dataset,)).fetchone()[0])
+
+        wanted = self.segment_protection(topology.parse_protection(self.catalog.read(load)))
+        number = segment_writer.new_segment_id()
+        group, nodes = self.row(wanted, number, 0)
+        return segment_writer.Home(
+            number, str(wanted), group, nodes, shard_job.quorum(wanted), self.spares_for(wanted))
+
+    def _adoptable(self, dataset: int) -> list[tuple[int, tuple[int, ...], int]]:
+        def load(connection: apsw.Connection) -> list[tuple[int, tuple[int, ...], int]]:
+            rows = connection.execute(
+                "SELECT s.id, l.nodes, s.length FROM segments AS s JOIN layouts AS l "
+                "ON l.id=s.layout WHERE s.dataset=? AND s.sealed=0 ORDER BY s.length LIMIT 16",
+                (dataset,))
+            return [(number, numbers_of(nodes), length) for number, nodes, length in rows]
+
+        return self.catalog.read(load)
+
+
+def nodes_of(connection: apsw.Connection) -> topology.Topology:
+    """The nodes of the index."""
+    rows = connection.execute(
+        "SELECT number, name, uuid, domain, weight, state FROM nodes ORDER BY number")
+    return topology.Topology(nodes=tuple(
+        topology.Node(
+            number=number, name=name, uuid=uuid, path="", weight_bytes=weight,
+            domain=tuple(part for part in domain.split("/") if part),
+            state=topology.NodeState(state))
+        for number, name, uuid, domain, weight, state in rows
+    ))
+
+
+def segment_nodes(connection: apsw.Connection, number: int) -> tuple[int, ...]:
+    row = connection.execute(
+        "SELECT l.nodes FROM segments AS s JOIN layouts AS l ON l.id=s.layout WHERE s.id=?",
+        (number,)).fetchone()
+    return numbers_of(row[0]) if row else ()
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """The node numbers of a layout's column."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def _as_os_error(failure: node.NodeFailed) -> OSError:
+    return OSError(str(failure))
