@@ -20,10 +20,14 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`work` is a function of bench, such as work.put_small, called with `arguments`."""
+    """`work` is a function of bench, such as work.put_small, called with `arguments`.
+
+    `inside` is a command that runs the child as its last argument (a namespace, a mount).
+    """
 
     work: str
     arguments: dict[str, Any]
+    inside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +64,10 @@ def run(*jobs: Job) -> Measured:
 
 def _start(job: Job) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "bench.child"],
+        [*job.inside, sys.executable, "-m", "bench.child"],
         cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
-    _say(child, json.dumps(dataclasses.asdict(job)))
+    _say(child, json.dumps({"work": job.work, "arguments": job.arguments}))
     return child
 
 

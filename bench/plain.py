@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.sources import RECORD_BYTES, make_tree
+from bench.sources import RECORD_BYTES, Repeated, make_tree
 
 Work = Iterator[Any]
+BLOCK_BYTES = 4 << 20
 
 
 def create_tree(folder: str, count: int) -> Work:
@@ -45,6 +46,54 @@ def put_small(folder: str, name: str, count: int, threads: int) -> Work:
 
     yield spread(put, count, threads)
     shutil.rmtree(root)
+
+
+def put_files(folder: str, total: int, files: int, threads: int) -> Work:
+    """Big files of `total` bytes together, each with fsync of file and folder."""
+    size = total // files
+    root = Path(folder)
+    sources = [Repeated(size, seed=number) for number in range(files)]
+    yield size * files
+
+    def put(number: int) -> None:
+        buffer = memoryview(bytearray(BLOCK_BYTES))
+        descriptor = os.open(root / f"large{number}", os.O_CREAT | os.O_WRONLY, 0o600)
+        while count := sources[number].readinto(buffer):
+            write_all(descriptor, buffer[:count])
+        os.fsync(descriptor)
+        os.close(descriptor)
+        sync_folder(root)
+
+    yield spread(put, files, threads)
+
+
+def get_files(folder: str, total: int, files: int, threads: int) -> Work:
+    """The same files, each read to its end."""
+    size = total // files
+    yield size * files
+
+    def get(number: int) -> None:
+        buffer = bytearray(BLOCK_BYTES)
+        got = 0
+        with Path(folder, f"large{number}").open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                got += count
+        if got != size:
+            raise RuntimeError(f"file {number}: {got} of {size} bytes")
+
+    yield spread(get, files, threads)
+
+
+def write_all(descriptor: int, data: memoryview) -> None:
+    done = 0
+    while done < len(data):
+        done += os.write(descriptor, data[done:])
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def copy(tree: str, target: str, count: int) -> Work:

@@ -70,20 +70,20 @@ def large(settings: Settings) -> Round:
     """W, then puts; R, then gets: of both protections."""
     while True:
         samples = []
-        with _scratch(settings, "ceilings") as folder:
+        with scratch(settings, "ceilings") as folder:
             seconds = ceilings.write_s(folder, settings.total_bytes)
             write = settings.total_bytes / min(seconds.values()) / 1e6
             means = min(seconds, key=lambda name: seconds[name])
             read = settings.total_bytes / ceilings.read_s(folder, settings.total_bytes) / 1e6
         for dataset in ("erasure", "replicas"):
-            with _store(settings) as folder:
-                put = _large(settings, "work.put_large", folder, dataset)
+            with store(settings) as folder:
+                put = large_work(settings, "work.put_large", folder, dataset)
                 ceilings.forget(folder)
-                get = _large(settings, "work.get_large", folder, dataset)
+                get = large_work(settings, "work.get_large", folder, dataset)
             samples += [
-                Sample(row=f"put_{dataset}", reference=write, measured=_mb_s(put),
+                Sample(row=f"put_{dataset}", reference=write, measured=mb_s(put),
                        peak_bytes=put.peak_bytes, note=f"W by {means} writes"),
-                Sample(row=f"get_{dataset}", reference=read, measured=_mb_s(get),
+                Sample(row=f"get_{dataset}", reference=read, measured=mb_s(get),
                        peak_bytes=get.peak_bytes),
             ]
         yield samples
@@ -91,7 +91,7 @@ def large(settings: Settings) -> Round:
 
 def small(settings: Settings) -> Round:
     """Plain files and objects of 4 KiB, with few and with many threads."""
-    with _store(settings) as store, _scratch(settings, "plain") as plain:
+    with store(settings) as place, scratch(settings, "plain") as plain:
         number = 0
         while True:
             samples = []
@@ -99,46 +99,46 @@ def small(settings: Settings) -> Round:
                 number += 1
                 arguments = {"name": f"s{number}", "count": settings.small_count,
                              "threads": threads}
-                reference = child.run(_job("plain.put_small", folder=str(plain), **arguments))
-                measured = child.run(_job("work.put_small", folder=str(store), **arguments))
+                reference = child.run(job("plain.put_small", folder=str(plain), **arguments))
+                measured = child.run(job("work.put_small", folder=str(place), **arguments))
                 samples.append(
-                    Sample(row=f"small_{threads}", reference=_rate(reference),
-                           measured=_rate(measured), peak_bytes=measured.peak_bytes)
+                    Sample(row=f"small_{threads}", reference=rate(reference),
+                           measured=rate(measured), peak_bytes=measured.peak_bytes)
                 )
             yield samples
 
 
 def processes(settings: Settings) -> Round:
     """One process of 8 threads, then four of them at once."""
-    with _store(settings) as store:
+    with store(settings) as place:
         number = 0
         while True:
             number += 1
             jobs = [
-                _job("work.put_small", folder=str(store), name=f"p{number}-{process}",
+                job("work.put_small", folder=str(place), name=f"p{number}-{process}",
                      count=settings.small_count // 4, threads=8)
                 for process in range(5)
             ]
             one = child.run(jobs[4])
             four = child.run(*jobs[:4])
             yield [
-                Sample(row="small_processes", reference=_rate(one), measured=_rate(four),
+                Sample(row="small_processes", reference=rate(one), measured=rate(four),
                        peak_bytes=four.peak_bytes)
             ]
 
 
 def batch(settings: Settings) -> Round:
     """`cp -r` of a tree, then the same records in one BatchPut into an empty store."""
-    with _tree(settings) as tree:
+    with tree_of(settings) as tree:
         while True:
-            with _scratch(settings, "copy") as folder:
-                copy = child.run(_job("plain.copy", tree=str(tree), target=str(folder / "copy"),
+            with scratch(settings, "copy") as folder:
+                copy = child.run(job("plain.copy", tree=str(tree), target=str(folder / "copy"),
                                       count=settings.batch_count))
-            with _store(settings) as store:
-                ingest = child.run(_job("work.batch", folder=str(store), tree=str(tree),
+            with store(settings) as place:
+                ingest = child.run(job("work.batch", folder=str(place), tree=str(tree),
                                         count=settings.batch_count, source=settings.batch_source))
             yield [
-                Sample(row="batch", reference=_rate(copy), measured=_rate(ingest),
+                Sample(row="batch", reference=rate(copy), measured=rate(ingest),
                        peak_bytes=ingest.peak_bytes, note=f"from {settings.batch_source}")
             ]
 
@@ -146,16 +146,16 @@ def batch(settings: Settings) -> Round:
 def per_object(settings: Settings) -> Round:
     """The same probes in a store of few objects and in one of many, one after the other."""
     counts = (settings.few_count, settings.batch_count)
-    with _store(settings, "few") as few, _store(settings, "many") as many:
-        for store, count in zip((few, many), counts, strict=True):
-            child.run(_job("work.batch", folder=str(store), tree="", count=count, source="memory"))
+    with store(settings, "few") as few, store(settings, "many") as many:
+        for place, count in zip((few, many), counts, strict=True):
+            child.run(job("work.batch", folder=str(place), tree="", count=count, source="memory"))
         number = 0
         while True:
             number += 1
             cheap, dear = (
-                child.run(_job("work.per_object", folder=str(store), name=f"probe{number}", held=held,
+                child.run(job("work.per_object", folder=str(place), name=f"probe{number}", held=held,
                                probes=settings.probes))
-                for store, held in zip((few, many), counts, strict=True)
+                for place, held in zip((few, many), counts, strict=True)
             )
             yield [
                 Sample(row=f"per_object_{what}", reference=cheap.details[what] * 1e3,
@@ -169,10 +169,10 @@ def memory(settings: Settings) -> Round:
     while True:
         peaks = []
         for total in (settings.total_bytes // 64, settings.total_bytes):
-            with _store(settings) as store:
-                job = _job("work.put_large", folder=str(store), dataset="/erasure", total=total,
-                           objects=1, threads=1)
-                peaks.append(child.run(job).peak_bytes)
+            with store(settings) as place:
+                big = job("work.put_large", folder=str(place), dataset="/erasure", total=total,
+                          objects=1, threads=1)
+                peaks.append(child.run(big).peak_bytes)
         yield [
             Sample(row="memory_flat", reference=peaks[0] / MIB, measured=peaks[1] / MIB,
                    peak_bytes=peaks[1])
@@ -198,27 +198,27 @@ GROUPS: dict[str, tuple[Callable[[Settings], Round], tuple[str, ...]]] = {
 }
 
 
-def _large(settings: Settings, work: str, folder: Path, dataset: str) -> child.Measured:
+def large_work(settings: Settings, work: str, folder: Path, dataset: str) -> child.Measured:
     return child.run(
-        _job(work, folder=str(folder), dataset="/" + dataset, total=settings.total_bytes,
+        job(work, folder=str(folder), dataset="/" + dataset, total=settings.total_bytes,
              objects=settings.objects, threads=settings.threads)
     )
 
 
-def _job(work: str, **arguments: object) -> child.Job:
+def job(work: str, **arguments: object) -> child.Job:
     return child.Job(work=work, arguments=arguments)
 
 
-def _rate(measured: child.Measured) -> float:
+def rate(measured: child.Measured) -> float:
     return measured.amount / measured.seconds
 
 
-def _mb_s(measured: child.Measured) -> float:
-    return _rate(measured) / 1e6
+def mb_s(measured: child.Measured) -> float:
+    return rate(measured) / 1e6
 
 
 @contextlib.contextmanager
-def _scratch(settings: Settings, name: str) -> Iterator[Path]:
+def scratch(settings: Settings, name: str) -> Iterator[Path]:
     """An empty folder, gone afterwards."""
     folder = settings.folder / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -230,15 +230,15 @@ def _scratch(settings: Settings, name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _store(settings: Settings, name: str = "store") -> Iterator[Path]:
+def store(settings: Settings, name: str = "store") -> Iterator[Path]:
     """An empty store of six nodes, gone afterwards."""
-    with _scratch(settings, name) as folder:
-        child.run(_job("work.create_store", folder=str(folder)))
+    with scratch(settings, name) as folder:
+        child.run(job("work.create_store", folder=str(folder)))
         yield folder
 
 
 @contextlib.contextmanager
-def _tree(settings: Settings) -> Iterator[Path]:
-    with _scratch(settings, "tree") as folder:
-        child.run(_job("plain.create_tree", folder=str(folder), count=settings.batch_count))
+def tree_of(settings: Settings) -> Iterator[Path]:
+    with scratch(settings, "tree") as folder:
+        child.run(job("plain.create_tree", folder=str(folder), count=settings.batch_count))
         yield folder

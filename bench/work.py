@@ -58,14 +58,16 @@ def get_large(folder: str, dataset: str, total: int, objects: int, threads: int)
         yield spread(get, objects, threads)
 
 
-def put_small(folder: str, name: str, count: int, threads: int) -> Work:
+def put_small(
+    folder: str, name: str, count: int, threads: int, dataset: str = REPLICAS
+) -> Work:
     """Objects of 4 KiB, each acknowledged by itself; a folder for each thread."""
     record = os.urandom(RECORD_BYTES)
     with opened(folder) as engine:
         yield count
 
         def put(number: int) -> None:
-            engine.data.put(f"{REPLICAS}/{name}/{number % threads}/{number}", record)
+            engine.data.put(f"{dataset}/{name}/{number % threads}/{number}", record)
 
         yield spread(put, count, threads)
 
