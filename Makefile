@@ -26,7 +26,7 @@ demo: setup ## show the main job on real files: damage, repair, comparison, figu
 	@$(BIN)/holdfast demo $(ARGS)
 
 check: setup-dev lint ## what a developer runs all the time: linters, types, floors, unit tests (seconds)
-	@$(PYTEST) -q -m "$(QUICK)" tests/unit tests/tidy $(ARGS)
+	@$(PYTEST) -q -n 2 -m "$(QUICK)" tests/unit tests/tidy $(ARGS)
 
 lint: setup-dev
 	@failed=; \
