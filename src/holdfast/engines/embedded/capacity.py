@@ -15,6 +15,8 @@ from holdfast.model import topology
 
 Part = Domain | topology.Node
 
+_EXACT = 1e-13  # relative; float64 sums of some thousand shares are no better
+_STEPS_MAX = 256  # Newton's method on straight pieces needs a handful
 _NEAR = 1e-7  # shares are float64 times at most 2**22 slots: their error is below 1e-9
 
 
@@ -34,14 +36,20 @@ def spread(domain: Domain, pieces: float) -> list[float]:
     that their cap holds back or their floor pushes on.
     """
     parts = parts_of(domain)
+    rate = pieces / sum(node.weight_bytes for node in domain.nodes)
     low, high = 0.0, 1.0 / min(node.weight_bytes for node in domain.nodes)
-    enough = pieces * (1 - 1e-12)
-    while low < (rate := (low + high) / 2) < high:
-        if sum(_fill(part, rate) for part in parts) >= enough:
-            high = rate
-        else:
-            low = rate
-    return [_fill(part, high) for part in parts]
+    fills: list[tuple[float, float]] = []
+    for _ in range(_STEPS_MAX):
+        fills = [_fill(part, rate) for part in parts]
+        missing = pieces - sum(value for value, _ in fills)
+        low, high = (rate, high) if missing > 0 else (low, rate)
+        slope = sum(growth for _, growth in fills)
+        rate = rate + missing / slope if slope else high
+        if not low < rate < high:
+            rate = (low + high) / 2
+        if abs(missing) <= _EXACT * pieces or not low < rate < high:
+            break
+    return [value for value, _ in fills]
 
 
 def shares(domain: Domain, pieces: float) -> dict[int, float]:
@@ -81,11 +89,16 @@ def _reach(domain: Domain, length: int) -> int | None:
     return None if total < domain.floor * length else min(total, domain.cap * length)
 
 
-def _fill(part: Part, rate: float) -> float:
+def _fill(part: Part, rate: float) -> tuple[float, float]:
+    """(pieces, how they grow with the rate) of a part whose nodes fill at `rate` per byte."""
     if isinstance(part, topology.Node):
-        return min(1.0, part.weight_bytes * rate)
-    inner = sum(_fill(below, rate) for below in parts_of(part))
-    return min(float(part.cap), max(float(part.floor), inner))
+        share = part.weight_bytes * rate
+        return (share, float(part.weight_bytes)) if share < 1.0 else (1.0, 0.0)
+    fills = [_fill(below, rate) for below in parts_of(part)]
+    inner = sum(value for value, _ in fills)
+    if part.floor < inner < part.cap:
+        return inner, sum(growth for _, growth in fills)
+    return min(float(part.cap), max(float(part.floor), inner)), 0.0
 
 
 def _divide(

@@ -6,6 +6,7 @@ told by the caller.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -127,5 +128,4 @@ class _Room:
 def _mark(node: topology.Node, seed: int) -> float:
     """Less is better: pseudo-random by row and node, in proportion to weight."""
     bits = xxhash.xxh3_64_intdigest(struct.pack("<I", node.number), seed=seed)
-    chance = ((bits >> 11) + 0.5) * 2.0**-53
-    return chance / (1 - chance) / node.weight_bytes
+    return -math.log(((bits >> 11) + 0.5) * 2.0**-53) / node.weight_bytes
