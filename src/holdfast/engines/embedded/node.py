@@ -28,6 +28,7 @@ Operation = node_threads.Operation
 
 SENTINEL = "holdfast.node"
 DEADLINE_S = 30.0
+TIMEOUT = "node.timeout"
 _THREADS = 4
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REASONS = {
@@ -134,7 +135,7 @@ class NodeDisk:
                 raise self.failure(error) from error
             if operation.left_s(self._clock.monotonic_s()) > 0.0:
                 raise
-            raise self._mark("node.timeout", error) from error
+            raise self._mark(TIMEOUT, error) from error
 
     def call(self, call: Callable[..., T], *arguments: object, deadline_s: float = DEADLINE_S) -> T:
         """`call(*arguments)` in a thread of the node. Raises NodeFailed."""
@@ -240,7 +241,7 @@ class NodeDisk:
     def _check_usable(self) -> None:
         threads = self._threads
         if threads is not None and threads.any_overdue(self._clock.monotonic_s()):
-            self._mark("node.timeout", None)
+            self._mark(TIMEOUT, None)
         if self.suspect is not None:
             raise NodeFailed(self.suspect, self.number)
 

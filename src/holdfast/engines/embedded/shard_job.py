@@ -392,11 +392,13 @@ def _fill(source: Source, buffer: memoryview) -> int:
 
 
 def _abandon(files: Sequence[piece_file.NewPiece]) -> None:
-    """Remove files; those of nodes that failed as far as these still answer."""
+    """Remove files; nobody waits for a node that hangs, which does it when it answers again."""
     operations = [
         (one.disk, one.disk.submit(one.abandon, deadline_s=1.0, even_if_suspect=True))
         for one in files
     ]
     for disk, operation in operations:
+        if disk.suspect == node.TIMEOUT:
+            continue
         with contextlib.suppress(node.NodeFailed, TimeoutError):
             disk.outcome(operation, within_s=1.0)

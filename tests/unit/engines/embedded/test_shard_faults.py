@@ -147,14 +147,14 @@ def test_a_failed_sync_is_not_tried_again(nodes: Nodes) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("after", [0, 1, 2, 4])
+@pytest.mark.parametrize("after", [0, 1, 4])
 def test_a_node_that_hangs_is_replaced_after_its_deadline(
     nodes: Nodes, protection: topology.Protection, after: int
 ) -> None:
     nodes.disks[1] = HangingDisk(1, nodes.folder(1), after=after)
     data = content(LARGE)
 
-    where = nodes.put(protection, data, deadline_s=1.0)
+    where = nodes.put(protection, data, deadline_s=2.0)
 
     assert 1 not in where.nodes
     assert nodes.disks[1].suspect == "node.timeout"
@@ -164,7 +164,7 @@ def test_a_node_that_hangs_is_replaced_after_its_deadline(
 def test_what_a_hung_node_does_later_is_not_seen(nodes: Nodes) -> None:
     hung = HangingDisk(1, nodes.folder(1), after=3)
     nodes.disks[1] = hung
-    nodes.put(EC, content(LARGE), deadline_s=0.5)
+    nodes.put(EC, content(LARGE), deadline_s=2.0)
 
     hung.release()
     hung.reinstate()
@@ -187,6 +187,61 @@ def test_a_source_that_fails_leaves_nothing(nodes: Nodes, protection: topology.P
 
     with pytest.raises(ConnectionResetError):
         writer.write(nodes.target(protection), Broken(content(LARGE)), 64 << 20)
+
+    assert nodes.leftovers() == []
+
+
+@pytest.mark.parametrize("failing_shard", [0, 1, 2, 3])
+def test_shards_that_nobody_was_told_of_are_taken_back(nodes: Nodes, failing_shard: int) -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            if self.tell() > failing_shard * 1_000_000:
+                raise ConnectionResetError("injected")
+            return super().readinto(buffer[:500_000])
+
+    writer = shard_writer.ShardWriter(nodes.disks)
+    told = []
+
+    with pytest.raises(ConnectionResetError):
+        for one in writer.write_all(
+            lambda number: nodes.target(EC, number=number), Broken(content(LARGE)), 1_000_000
+        ):
+            told.append(one)  # noqa: PERF402 - what came before the error is wanted
+    for target, written in told:
+        writer.discard(written, target)
+
+    assert nodes.leftovers() == []
+
+
+def test_writing_that_is_left_early_leaves_only_what_was_told(nodes: Nodes) -> None:
+    writer = shard_writer.ShardWriter(nodes.disks)
+    shards = writer.write_all(
+        lambda number: nodes.target(EC, number=number), io.BytesIO(content(LARGE)), 1_000_000
+    )
+
+    target, written = next(shards)
+    shards.close()  # type: ignore[attr-defined]  # it is a generator
+    before = nodes.leftovers()
+    writer.discard(written, target)
+
+    assert len(before) == EC.width
+    assert nodes.leftovers() == []
+
+
+def test_a_shard_that_cannot_be_published_takes_back_the_one_after_it(nodes: Nodes) -> None:
+    only(nodes, EC)
+    for number in (0, 1):
+        nodes.disks[number] = FailingDisk(
+            number, nodes.folder(number), after=10**6, error=0, sync_fails=True
+        )
+    writer = shard_writer.ShardWriter(nodes.disks)
+
+    with pytest.raises(errors.UnavailableError):
+        list(
+            writer.write_all(
+                lambda number: nodes.target(EC, number=number), io.BytesIO(content(LARGE)), 5_000_000
+            )
+        )
 
     assert nodes.leftovers() == []
 
@@ -381,7 +436,7 @@ def test_a_node_that_hangs_is_waited_for_when_there_is_no_other_way(nodes: Nodes
     nodes.disks[0] = HangingDisk(0, nodes.folder(0), after=0)
 
     with pytest.raises(errors.UnavailableError) as caught:
-        reader = nodes.reader(where, deadline_s=0.5)
+        reader = nodes.reader(where, deadline_s=1.0)
         reader.read_into(memoryview(bytearray(LARGE)), 0)
 
     assert "node.timeout" in str(caught.value)

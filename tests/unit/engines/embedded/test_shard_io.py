@@ -92,6 +92,29 @@ def test_a_long_source_is_cut_at_the_limit(nodes: Nodes, protection: topology.Pr
     assert ends == [False, False, True]
 
 
+@pytest.mark.parametrize("protection", PROTECTIONS, ids=str)
+@pytest.mark.parametrize("size", [0, 1, 999_999, 1_000_000, 1_000_001, 3_500_000])
+def test_all_shards_of_a_source_are_written_in_order(
+    nodes: Nodes, protection: topology.Protection, size: int
+) -> None:
+    data = content(size)
+    writer = shard_writer.ShardWriter(nodes.disks)
+
+    stored = list(
+        writer.write_all(
+            lambda number: nodes.target(protection, number=number), io.BytesIO(data), 1_000_000
+        )
+    )
+
+    assert [target.number for target, _ in stored] == list(range(-(-size // 1_000_000)))
+    assert b"".join(nodes.get(location(*one)) for one in stored) == data
+    last = [
+        piece.parse_header(nodes.piece_path(location(*one), 0).read_bytes()[:4096]).last_shard
+        for one in stored
+    ]
+    assert last == [False] * (len(stored) - 1) + [True] * (len(stored) > 0)
+
+
 @pytest.mark.parametrize(
     ("size", "end_told"), [(1_000_000, True), (999_999, True), (1_000_001, False)]
 )
