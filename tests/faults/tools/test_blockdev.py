@@ -13,7 +13,7 @@ import pytest
 from tests.support import blockdev, mounts, need
 from tests.support.blockdev import BlockDevice, Rule
 
-pytestmark = need.root(*blockdev.COMMANDS, libraries=("mfusepy",))
+pytestmark = [*need.root(*blockdev.COMMANDS, libraries=("mfusepy",)), pytest.mark.fault]
 
 CONTENT = os.urandom(64 << 10)
 

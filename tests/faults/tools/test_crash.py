@@ -10,6 +10,8 @@ from tests.support import crash, workload
 from tests.support.crash import Crash, Harness
 from tests.support.workload import Op
 
+pytestmark = pytest.mark.fault
+
 OPS = (
     Op("put", "/data/a", size=5000, seed=1),
     Op("batch", "/data/many", size=100, seed=2, count=3),

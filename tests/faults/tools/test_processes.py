@@ -14,6 +14,8 @@ import pytest
 from tests.support import processes
 from tests.support.workload import Op
 
+pytestmark = pytest.mark.fault
+
 TOY = "tests.faults.tools.toy_store:RightStore"
 MANY = [Op("put", f"/data/{number}", size=500, seed=number) for number in range(5000)]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import blockdev, mounts, need, replay
 
-pytestmark = need.root(*blockdev.COMMANDS, libraries=("mfusepy",))
+pytestmark = [*need.root(*blockdev.COMMANDS, libraries=("mfusepy",)), pytest.mark.fault]
 
 FILES = 8
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support import need, shutdown
 from tests.support.shutdown import Cut
 
-pytestmark = need.root("losetup", "mkfs.ext4", "mkfs.xfs")
+pytestmark = [*need.root("losetup", "mkfs.ext4", "mkfs.xfs"), pytest.mark.fault]
 
 CONTENT = b"durable " * 1000
 
