@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def localised(command: click.Command) -> click.Command:
     if language.current() == language.ENGLISH:
         return command
     twin = copy.copy(command)
-    twin.help = _(command.help or "")
+    twin.help = _(inspect.cleandoc(command.help or ""))
     twin.params = [_localised_parameter(one) for one in command.params]
     return twin
 

@@ -29,9 +29,9 @@ PHASES = {
     "rm": language.mark("removing"),
     "mv": language.mark("moving"),
     "apply": language.mark("applying"),
-    "rebuild": language.mark("rebuilding"),
+    "compare": language.mark("comparing"),
 }
-UNITS = (language.mark("paths"), language.mark("steps"), language.mark("records"))
+UNITS = (language.mark("paths"), language.mark("steps"))
 
 
 class Output:

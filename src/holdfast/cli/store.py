@@ -91,11 +91,9 @@ def rebuild_index(used: session.Session, yes: bool) -> None:
     """Make the index anew from the nodes. The state folder may be gone."""
     if not yes:
         _confirm(used, _("Rebuild the index from the nodes?"), "holdfast index rebuild --yes")
-    used.out.begin("index.rebuild")
-    with used.prepare() as ctx:
+    with used.open() as ctx:
         found = rebuild.rebuild_index(ctx)
-    used.out.event("result", found)
-    render.mapping(used.out, found)
+    used.out.result("index", found, lambda: render.mapping(used.out, found))
 
 
 def _ask(used: session.Session, made: planning.Plan) -> None:

@@ -261,6 +261,8 @@ def _write_file(folder: Path) -> Path:
     rows = "\n".join(
         f"    - {{name: {name}, path: {name}, domain: {domain}}}" for name, domain in NODES
     )
+    for name, _domain in NODES:
+        (folder / name).mkdir()
     file = folder / "holdfast.yaml"
     file.write_text(FILE.format(nodes=rows), encoding="utf-8")
     return file

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,6 @@ def test_signals_end_a_command_with_their_own_code(
 
 
 def test_version_is_that_of_the_package(runner: harness.Runner) -> None:
-    from importlib import metadata
-
     assert runner.ok("--version").out.strip() == metadata.version("holdfast")
 
 
