@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.engines import api, wrappers
 from holdfast.model import outcome, plan
-from tests.conformance import tools
+from tests.conformance import engines, tools
 
 EXTRAS = (
     api.Snapshots, api.Changes, api.BatchPut, api.Append, api.Folders, api.Shards, api.Metadata,
@@ -59,6 +59,13 @@ def test_a_read_only_engine_reads(filled: api.Engine) -> None:
     assert len(api.need(guarded, api.Snapshots).snapshots("data")) == 1
     assert list(api.need(guarded, api.Changes).changes("data", "one", None)) == []
     assert [one.length for one in api.need(guarded, api.Shards).shards("/data/a")] == [10]
+
+
+def test_a_read_only_engine_plans(opened: engines.Opened) -> None:
+    guarded = wrappers.ReadOnly(opened.engine)
+    seen = guarded.control.observe(api.Deadline(30))
+
+    assert guarded.control.plan(opened.spec, seen).steps == ()
 
 
 def test_a_read_only_engine_says_so_when_observed(filled: api.Engine) -> None:

@@ -28,6 +28,12 @@ def opened(time: clock.Clock = clock.SYSTEM, shard_bytes: int = 10) -> memory.Me
     return engine
 
 
+def empty() -> memory.MemoryEngine:
+    engine = memory.MemoryEngine(wanted())
+    engine.open()
+    return engine
+
+
 def test_times_are_those_of_the_clock() -> None:
     time = clock.FakeClock(1000)
     engine = opened(time)
@@ -122,8 +128,7 @@ def test_a_dataset_may_be_the_whole_store() -> None:
 
 
 def test_a_store_without_datasets_lists_nothing() -> None:
-    engine = memory.MemoryEngine(wanted())
-    engine.open()
+    engine = empty()
 
     assert list(engine.data.list_objects("/")) == []
     assert engine.data.stat("/").kind is objects.ObjectKind.FOLDER
@@ -148,6 +153,15 @@ def test_a_step_that_would_overlap_is_refused() -> None:
     came = engine.control.execute(made.steps[0], deadline)
 
     assert (came.kind, came.code) == (outcome.OutcomeKind.REFUSED, "dataset.overlaps")
+
+
+def test_a_step_that_would_move_a_dataset_is_refused() -> None:
+    moved = dataclasses.replace(DATA, path="/other")
+    made = opened().control.plan(wanted(moved), empty().control.observe(api.Deadline(10)))
+
+    came = opened().control.execute(made.steps[0], api.Deadline(10))
+
+    assert (came.kind, came.code) == (outcome.OutcomeKind.REFUSED, "dataset.moved")
 
 
 def test_a_step_that_it_does_not_know_is_refused() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_a_memory_engine_for_reading_refuses_changes() -> None:
     assert isinstance(engine, wrappers.ReadOnly)
     with pytest.raises(errors.RefusedError, match="opened for reading only"):
         engine.data.put("/data/a", b"x")
+
+
+def test_the_embedded_engine_is_chosen_by_its_kind(tmp_path: Path) -> None:
+    nodes = (spec.NodeSpec(name="disk1", path=str(tmp_path / "disk1")),)
+    asked = dataclasses.replace(
+        MEMORY,
+        engine=spec.EngineSpec(kind="embedded", nodes=nodes),
+        state=str(tmp_path / "state"),
+    )
+
+    engine = registry.open_engine(asked)
+
+    assert type(engine).__name__ == "EmbeddedEngine"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
