@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy
 from numpy.typing import NDArray
 
-from holdfast.engines.embedded import domains, rendezvous
+from holdfast.engines.embedded import domains, sampling
 
 Integers = NDArray[numpy.int64]
 Reals = NDArray[numpy.float64]
@@ -38,7 +38,7 @@ class Board:
         self.origin = self.rows.copy()
         self.layers = list(_layers(root))
         self.required_of, self.required_count = _required(root)
-        self._seeds = rendezvous.node_seeds(self.numbers)
+        self._seeds = sampling.node_seeds(self.numbers)
         held = self.rows[self.rows != EMPTY]
         self.counts: Integers = numpy.bincount(held, minlength=len(self.numbers)).astype(
             numpy.int64
@@ -74,7 +74,7 @@ class Board:
             score = score * (self.width + 1) + inside
         if self.required_count:
             illegal |= self._leaves_one_free(rows, nodes)
-        score += rendezvous.marks(groups, self._seeds[nodes])
+        score += sampling.marks(groups, self._seeds[nodes])
         score[illegal] = numpy.inf
         return score
 

@@ -4,7 +4,7 @@ Called by the writer (where does this shard go), heal and rebalance (what moves)
 plan (can these nodes carry this protection, and how much fits). A refusal is PlacementError.
 
 A shard belongs to a placement group by hash; a table says for each group which nodes hold its
-pieces. The first table is drawn by weighted hashing (rendezvous) and then brought to the exact
+pieces. The first table is drawn by hashing (sampling) and then brought to the exact
 clipped shares by few overrides (balance); each later one keeps all of the last that it can.
 """
 
@@ -73,14 +73,12 @@ def build(
 
     Deterministic. A piece that does not move keeps its position. Raises PlacementError.
     """
-    from holdfast.engines.embedded import balance, rendezvous  # they load numpy
+    from holdfast.engines.embedded import balance, sampling  # they load numpy
 
     check(nodes, protection)
     root = domains.tree(domains.placeable(nodes), protection)
     start = (
-        rendezvous.draw(root, groups)
-        if previous is None
-        else _rows_of(previous, protection, groups)
+        sampling.draw(root, groups) if previous is None else _rows_of(previous, protection, groups)
     )
     rows = balance.settle(root, start, keep=previous is not None).tolist()
     return Table(

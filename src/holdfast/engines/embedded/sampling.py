@@ -1,16 +1,17 @@
-"""Draw the nodes of each placement group by weighted hashing, domain by domain.
+"""Draw the nodes of each placement group at random, domain by domain, each by its exact share.
 
-Called by placement for a store's first table. Every group gives every domain, then every node in
-it, a pseudo-random mark, and takes those with the best marks: order sampling with fixed shares
-(Rosén 1997, "Pareto sampling"). Its chances meet the clipped shares almost exactly, where marks of
-the form -ln(u)/weight miss them by up to a third when a group takes many of few nodes. Only
-integers, products and quotients are used: every machine draws the same table. Loads numpy, so
-import it where a table is built, not before.
+Called by placement for a store's first table. The randomness is hashing: every machine draws the
+same. A group lines up the domains (then the nodes of each), lightest first but shuffled among
+those of like weight, each as long as its share of a row, and cuts the line at steps of one piece
+from a random start: systematic sampling. So every node has exactly its chance, a node of the full
+share is always taken, and rows resemble each other in how many heavy and light nodes they hold,
+which keeps later movement small: no row must give up two light nodes when shares grow. Plain
+rendezvous hashing (marks of -ln(u)/weight) has none of this. Loads numpy, so import it where a
+table is built, not before.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 
@@ -25,8 +26,9 @@ Integers = NDArray[numpy.int64]
 Hashes = NDArray[numpy.uint64]
 Reals = NDArray[numpy.float64]
 
-_NEAR = 1e-9
 _CELLS_MAX = 1 << 21  # marks computed at a time: 16 MiB
+_UNIT_BITS = 40  # a piece is 2**40 units long: 64 pieces fit well into 63 bits
+_FRACTION = (1 << _UNIT_BITS) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # the step of splitmix64
 
 
@@ -70,36 +72,49 @@ def _draw(domain: Domain, pieces: int, groups: Integers, drawn: list[tuple[Integ
                 drawn.append((chosen, part.number))
 
 
-def _taken(domain: Domain, pieces: int, groups: Integers) -> NDArray[numpy.uint8]:
+def _taken(domain: Domain, pieces: int, groups: Integers) -> NDArray[numpy.int64]:
     """How many pieces each group (rows) puts into each part of the domain (columns)."""
-    shares = capacity.spread(domain, pieces)
-    whole = [math.floor(share + _NEAR) for share in shares]
-    rest = [max(0.0, share - count) for share, count in zip(shares, whole, strict=True)]
-    odds = numpy.array([(1 - chance) / chance if chance > _NEAR else math.inf for chance in rest])
-    seeds = numpy.array(
-        [
-            _seed(b"domain", *(name.encode() for name in part.key), level=part.level)
-            if isinstance(part, Domain)
-            else _node_seed(part.number)
-            for part in capacity.parts_of(domain)
-        ],
-        dtype=numpy.uint64,
-    )
-    taken = numpy.tile(numpy.array(whole, dtype=numpy.uint8), (len(groups), 1))
-    extra = pieces - sum(whole)
-    if extra == 0:
-        return taken
-    step = max(1, _CELLS_MAX // len(seeds))
+    parts = capacity.parts_of(domain)
+    lengths = _lengths(capacity.spread(domain, pieces), pieces)
+    seeds = numpy.array([_part_seed(part) for part in parts], dtype=numpy.uint64)
+    start = numpy.array([_seed(b"start", *_names(domain), level=domain.level)], dtype=numpy.uint64)
+    taken = numpy.empty((len(groups), len(parts)), dtype=numpy.int64)
+    step = max(1, _CELLS_MAX // len(parts))
     for at in range(0, len(groups), step):
-        chance = _uniform(_hashes(groups[at : at + step], seeds))
-        best = numpy.argpartition(chance / (1 - chance) * odds, extra - 1, axis=1)[:, :extra]
-        taken[numpy.arange(at, at + len(best))[:, None], best] += 1
+        some = groups[at : at + step]
+        place = lengths * (1.0 + marks(some, seeds))
+        order = numpy.argsort(place, axis=1, kind="stable")
+        ends = numpy.cumsum(lengths[order], axis=1)
+        offset = (_hashes(some, start) >> numpy.uint64(64 - _UNIT_BITS)).astype(numpy.int64)
+        cuts = (ends + offset) >> _UNIT_BITS
+        counts = numpy.diff(cuts, axis=1, prepend=0)
+        numpy.put_along_axis(taken[at : at + step], order, counts, axis=1)
     return taken
+
+
+def _lengths(shares: Sequence[float], pieces: int) -> Integers:
+    """Shares in units of 2**-40, so that they add up exactly and whole ones stay whole."""
+    lengths: Integers = numpy.rint(numpy.array(shares) * (1 << _UNIT_BITS)).astype(numpy.int64)
+    rest = (pieces << _UNIT_BITS) - int(lengths.sum())
+    if rest:
+        beside_whole = abs((lengths & _FRACTION) - (1 << _UNIT_BITS - 1))
+        lengths[int(beside_whole.argmin())] += rest
+    return lengths
 
 
 def _seed(*words: bytes, level: int = 0) -> int:
     joined = b"".join(struct.pack("<I", len(word)) + word for word in words)
-    return xxhash.xxh3_64_intdigest(joined, seed=level)
+    return xxhash.xxh3_64_intdigest(joined, seed=level + 1)
+
+
+def _names(domain: Domain) -> list[bytes]:
+    return [name.encode() for name in domain.key]
+
+
+def _part_seed(part: capacity.Part) -> int:
+    if isinstance(part, Domain):
+        return _seed(b"domain", *_names(part), level=part.level)
+    return _node_seed(part.number)
 
 
 def _node_seed(number: int) -> int:
