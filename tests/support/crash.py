@@ -141,11 +141,15 @@ class Harness:
                 return [f"the second run {again.ended}: {again.error}"]
             with_probe = [{**view, **states((probe,))[1]} for view in right]
             right = with_probe if again.done else right + with_probe
+        return self.verdict(right)
+
+    def verdict(self, right: list[View]) -> list[str]:
+        """What is wrong with the store as it lies there, of which `right` are the right views."""
         seen = self.run((), view=True)
         wrong = _compare("after the crash", seen, right)
         if wrong:
             return wrong
-        probe = dataclasses.replace(probe, path=probe.path + "-2")
+        probe = dataclasses.replace(self._probe(), path=self.target.probe + "-2")
         after = self.run((probe,), view=True)
         expected = [{**(seen.view or {}), **states((probe,))[1]}]
         wrong = _compare("after one more put", after, expected)

@@ -22,6 +22,8 @@ from typing import Any, Protocol
 from holdfast.kit import atomic
 from tests.support.workload import Op, View
 
+SPOKEN = "-"
+
 
 class Target(Protocol):
     """A store under test."""
@@ -34,13 +36,17 @@ class Target(Protocol):
 
 
 class Report:
-    """Lines that outlive this process."""
+    """Lines that outlive this process; SPOKEN ones wait until they were heard."""
 
     def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._spoken = path == SPOKEN
+        self._descriptor = 1 if self._spoken else os.open(path, flags, 0o600)
 
     def line(self, **fields: object) -> None:
         os.write(self._descriptor, (json.dumps(fields) + "\n").encode())
+        if self._spoken:
+            sys.stdin.readline()
 
 
 class Killer:

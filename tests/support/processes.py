@@ -17,11 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.crash_worker import SPOKEN
 from tests.support.workload import Op
 
 PROJECT = Path(__file__).parents[2]
 WAIT_S = 30.0
 _LOCKS = Path("/proc/locks")
+_PERFORM = (
+    "import json, sys; from tests.support import crash_worker; "
+    "crash_worker.perform(json.loads(sys.stdin.readline()))"
+)
 
 
 @dataclasses.dataclass(slots=True)
@@ -62,6 +67,11 @@ class Writer:
         """Acknowledged operations."""
         return sum("done" in line for line in self.lines())
 
+    def items(self) -> int:
+        """Acknowledged items of the batch that was under way last."""
+        done = self.done()
+        return sum(line.get("item") == done for line in self.lines())
+
     def errors(self) -> list[str]:
         return [line["error"] for line in self.lines() if "error" in line]
 
@@ -77,8 +87,7 @@ def writer(factory: str, store: Path, ops: Sequence[Op], report: Path) -> Iterat
         "target": factory, "folder": str(store), "report": str(report), "view": False,
         "ops": [op.to_json() for op in ops], "name": None, "nth": 0,
     }
-    code = "import json, sys; from tests.support import crash_worker as w; w.perform(json.load(sys.stdin))"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", _PERFORM], cwd=PROJECT, stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(json.dumps(request).encode())
     process.stdin.close()
@@ -89,6 +98,31 @@ def writer(factory: str, store: Path, ops: Sequence[Op], report: Path) -> Iterat
         if process.poll() is None:
             one.thaw()
             one.kill()
+
+
+def conduct(
+    factory: str, store: Path, ops: Sequence[Op], heard: Callable[[dict[str, Any]], None]
+) -> None:
+    """Carry out `ops` in a process that waits after each line until `heard` took it."""
+    request = {
+        "target": factory, "folder": str(store), "report": SPOKEN, "view": False,
+        "ops": [op.to_json() for op in ops], "name": None, "nth": 0,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", _PERFORM], cwd=PROJECT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            fields = json.loads(line)
+            if "error" in fields:
+                raise RuntimeError(fields["error"])
+            heard(fields)
+            process.stdin.write("\n")
+            process.stdin.flush()
 
 
 def lock_holders(path: Path) -> list[int]:

@@ -1,0 +1,140 @@
+"""A power cut of the whole machine, at any block write: what was acknowledged is there.
+
+All nodes and the state folder lie on one disk whose every block write is logged; images of many
+moments (prefixes, torn sectors, reordered writes) are mounted and the store on each is judged.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.histories import HISTORIES
+from tests.support import blockdev, crash, mounts, need, processes, shutdown
+from tests.support.replay import BlockLog, CutPoint, ImageMaker
+from tests.support.shutdown import Cut
+from tests.support.workload import Op, View, allowed
+
+pytestmark = [*need.root(*blockdev.COMMANDS, libraries=("mfusepy",)), pytest.mark.fault]
+
+SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
+CHOSEN = 6
+FACTORY = "tests.support.embedded_target:EmbeddedTarget"
+IMAGE_BYTES = 256 << 20
+HISTORY = (
+    Op("put", "/data/a", size=3000, seed=1),
+    Op("put", "/media/clip", size=700_000, seed=2),
+    Op("put", "/data/a", size=150_000, seed=3),
+    Op("append", "/data/a", size=2000, seed=4),
+    Op("snapshot", "/data/.snapshot/s1"),
+    Op("rename", "/data/a", target="/data/b"),
+    Op("delete", "/media/clip"),
+    Op("batch", "/data/many", size=500, seed=5, count=8),
+    Op("collect"),
+)
+HISTORIES_HERE = {"mixed": HISTORY, **HISTORIES}
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_chosen_cut_loses_nothing(tmp_path: Path, kind: str) -> None:
+    assert wrong_after_cuts(tmp_path, kind, HISTORY, CHOSEN) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600, method="signal")
+@pytest.mark.parametrize("name", HISTORIES_HERE)
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_any_cut_loses_nothing(tmp_path: Path, kind: str, name: str) -> None:
+    assert wrong_after_cuts(tmp_path, kind, HISTORIES_HERE[name], None) == []
+
+
+@pytest.mark.parametrize("how", Cut)
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_cut_between_two_operations_loses_nothing(tmp_path: Path, kind: str, how: Cut) -> None:
+    with shutdown.power_cut(tmp_path / "disk", kind, IMAGE_BYTES) as disk:
+        prepare(disk.path)
+        with processes.writer(FACTORY, disk.path, HISTORY, tmp_path / "report") as writer:
+            writer.wait_until_done(5)
+            writer.kill()
+        disk.cut(how)
+        disk.power_back()
+        with judging(disk.path) as judge:
+            done, started = writer.done(), sum("start" in line for line in writer.lines())
+            right = allowed(HISTORY, done, started, writer.items())
+            wrong = judge.verdict(right)
+
+    assert wrong == []
+
+
+def wrong_after_cuts(
+    folder: Path, kind: str, ops: tuple[Op, ...], count: int | None
+) -> list[tuple[CutPoint, list[str]]]:
+    """Cuts after which the store is not what was acknowledged, and how."""
+    disk = record(folder, kind, ops)
+    log = BlockLog(disk.log)
+    maker = ImageMaker(disk.base, log, folder)
+    wrong = []
+    with judging(folder / "disk") as judge:
+        for point in cuts(log, count):
+            image = maker.image(point, folder / "cut.img")
+            with mounts.mounted_image(image, folder / "disk"):
+                found = judge.verdict(right_at(log, point, ops))
+            if found:
+                wrong.append((point, found))
+    return wrong
+
+
+def record(folder: Path, kind: str, ops: tuple[Op, ...]) -> blockdev.BlockDevice:
+    """Carry out a history on a logged disk, with a mark after each acknowledgement."""
+    with blockdev.block_device(folder / "disk", kind, IMAGE_BYTES) as disk:
+        prepare(disk.path)
+        disk.mark("prepared")
+
+        def heard(fields: dict[str, Any]) -> None:
+            disk.mark(next(iter(fields)))
+
+        processes.conduct(FACTORY, disk.path, ops, heard)
+    return disk
+
+
+def prepare(folder: Path) -> None:
+    """In a process of its own, so that this one has nothing open on the disk."""
+    code = (
+        "import pathlib, sys; from tests.support import embedded_target; "
+        "embedded_target.prepare(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=crash.PROJECT, check=True)
+
+
+def judging(store: Path) -> crash.Harness:
+    """Looks at the store at `store` in processes of its own."""
+    return crash.Harness(crash.Target(factory=FACTORY, prepared=store), store)
+
+
+def cuts(log: BlockLog, count: int | None) -> list[CutPoint]:
+    """Moments after the store was prepared, in order of time."""
+    chooser = random.Random(SEED)
+    ready = next(number for number, entry in enumerate(log.entries)
+                 if entry.kind == "M" and log.payload(entry) == b"prepared")
+    points = []
+    for one in (log.prefixes(), log.torn(chooser), log.reordered(chooser)):
+        after = [point for point in one if point.upto > ready]
+        points += after if count is None else chooser.sample(after, min(count, len(after)))
+    return sorted(points, key=lambda point: point.upto)
+
+
+def right_at(log: BlockLog, point: CutPoint, ops: tuple[Op, ...]) -> list[View]:
+    """What may be there, from what was acknowledged before the cut."""
+    marks = log.marks(point.upto)
+    done, started = marks.count("done"), marks.count("start")
+    items = 0
+    if started > done:
+        last = len(marks) - marks[::-1].index("start")
+        items = marks[last:].count("item")
+    return allowed(ops, done, started, items)
