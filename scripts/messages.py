@@ -12,6 +12,7 @@ Messages are: templates and hints of `errors.X(code, message, hint=...)`; what i
 from __future__ import annotations
 
 import ast
+import datetime
 import io
 import re
 import string
@@ -27,10 +28,19 @@ FOLDER = SOURCE / "locale" / "zh_CN" / "LC_MESSAGES"
 PO = FOLDER / "holdfast.po"
 MO = FOLDER / "holdfast.mo"
 LOCALE = "zh_Hans_CN"
+EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)  # the same messages give the same bytes
 
 TRANSLATORS = frozenset({"_", "text", "mark"})
 KEYWORDS = frozenset({"message", "hint", "help"})
 REASONED = frozenset({"Step", "_step"})
+POSITIONS = {  # of the arguments that are messages, by the name of what is called
+    "Message": ((1, 2),),
+    "Member": ((1, 2),),
+    "_say": ((1, 2),),
+    "_step": ((2, 3),),
+    "_dataset_step": ((2, 3),),
+    "_refusal": ((2, 4),),
+}
 COMMAND_DECORATORS = frozenset({"command", "group"})
 WITHOUT_WORDS = re.compile(r"\{[^}]*\}|%\([a-z]+\)s")
 CLICK = (
@@ -68,7 +78,7 @@ def faults() -> list[str]:
         for text, other in held.items()
         if other and "{" in text and fields(text) != fields(other)
     ]
-    if not MO.exists() or MO.read_bytes() != compiled():
+    if not MO.exists() or _loaded() != held:
         rows.append("the .mo file is not that of the .po file: python scripts/messages.py compile")
     return rows
 
@@ -88,30 +98,25 @@ def update() -> None:
     new = catalog.Catalog(
         locale=LOCALE, project="holdfast", version="1", fuzzy=False,
         header_comment="# What holdfast says, in Simplified Chinese.",
+        creation_date=EPOCH, revision_date=EPOCH, last_translator="holdfast", language_team="holdfast",
+        msgid_bugs_address="holdfast",
     )
     for text, places in messages().items():
-        new.add(text, old.get(text, ""), locations=[(place, None) for place, _line in places])
+        new.add(text, old.get(text, ""), locations=[(place, 0) for place in dict(places)])
     FOLDER.mkdir(parents=True, exist_ok=True)
     with PO.open("wb") as file:
-        pofile.write_po(file, _undated(new), width=100, omit_header=False, include_lineno=False)
+        pofile.write_po(file, new, width=100, omit_header=False, include_lineno=False)
+
+
+def _loaded() -> dict[str, str]:
+    with MO.open("rb") as file:
+        return {str(one.id): str(one.string) for one in mofile.read_mo(file) if one.id}
 
 
 def compiled() -> bytes:
     buffer = io.BytesIO()
-    mofile.write_mo(buffer, _undated(read()))
+    mofile.write_mo(buffer, read())
     return buffer.getvalue()
-
-
-def _undated(of: catalog.Catalog) -> catalog.Catalog:
-    """Without dates and tool versions, so that the same messages give the same bytes."""
-    of.mime_headers = [
-        ("Project-Id-Version", "holdfast"),
-        ("Language", "zh_CN"),
-        ("MIME-Version", "1.0"),
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Transfer-Encoding", "8bit"),
-    ]
-    return of
 
 
 def _said(tree: ast.AST, *, is_face: bool) -> Iterator[tuple[int, str]]:
@@ -122,18 +127,18 @@ def _said(tree: ast.AST, *, is_face: bool) -> Iterator[tuple[int, str]]:
                 yield from _texts(one, constants)
         elif is_face and isinstance(node, ast.FunctionDef):
             yield from _of_command(node)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            yield from _of_table(node)
 
 
 def _of_call(call: ast.Call) -> Iterator[ast.expr]:
     name = _name(call.func)
     if name in TRANSLATORS:
         yield from call.args[:1]
-    if name.endswith("Error") or name in {"Message", "Refusal"}:
+    if name.endswith("Error"):
         yield from call.args[1:2]
-    if name == "Member":
-        yield from call.args[1:2]
-    if name == "_step":
-        yield from call.args[2:3]
+    for start, stop in POSITIONS.get(name, ()):
+        yield from call.args[start:stop]
     for keyword in call.keywords:
         is_reason = keyword.arg == "reason" and name in REASONED
         if keyword.arg in KEYWORDS or is_reason:
@@ -142,9 +147,20 @@ def _of_call(call: ast.Call) -> Iterator[ast.expr]:
 
 def _of_command(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
     decorators = (one for one in function.decorator_list if isinstance(one, ast.Call))
-    if any(_name(one.func) in COMMAND_DECORATORS for one in decorators):
-        if text := ast.get_docstring(function):
-            yield function.lineno, text
+    is_command = any(_name(one.func) in COMMAND_DECORATORS for one in decorators)
+    if is_command and (text := ast.get_docstring(function)):
+        yield function.lineno, text
+
+
+def _of_table(assignment: ast.Assign | ast.AnnAssign) -> Iterator[tuple[int, str]]:
+    """Of a table in capitals from a code to (message, hint)."""
+    target = assignment.target if isinstance(assignment, ast.AnnAssign) else assignment.targets[0]
+    table = assignment.value
+    if isinstance(target, ast.Name) and target.id.isupper() and isinstance(table, ast.Dict):
+        for row in table.values:
+            if isinstance(row, ast.Tuple) and len(row.elts) == len(("message", "hint")):
+                for one in row.elts:
+                    yield from _texts(one, {})
 
 
 def _texts(node: ast.expr, constants: dict[str, list[str]]) -> Iterator[tuple[int, str]]:
