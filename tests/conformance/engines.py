@@ -6,12 +6,14 @@ own business) and whose dataset `data` it may protect otherwise, and returns a s
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.engines import api, memory, wrappers
 from holdfast.model import spec, topology
+from tests.support import embedded
 
 SHARD_BYTES = 1 << 20
 QUOTA_BYTES = 200_000
@@ -72,7 +74,30 @@ def wrapped_memory(_folder: Path, asked: spec.Spec) -> Opened:
     )
 
 
+def embedded_store(folder: Path, asked: spec.Spec) -> Opened:
+    """Six folder nodes in three domains, prepared by plan and execute."""
+    shard_bytes = dict.fromkeys(spec.Profile, SHARD_BYTES)
+    wanted = embedded.with_nodes(folder, asked)
+
+    def again() -> api.Engine:
+        return embedded.open_engine(wanted, shard_bytes)
+
+    made = embedded.copied_engine(folder, asked, shard_bytes)
+    return Opened(spec=wanted, engine=made, again=again)
+
+
+def embedded_coded(folder: Path, asked: spec.Spec) -> Opened:
+    """The same with the dataset `data` kept as erasure 4+2."""
+    coded = tuple(
+        dataclasses.replace(one, protection=topology.erasure(4, 2)) if one.name == "data" else one
+        for one in asked.datasets
+    )
+    return embedded_store(folder, dataclasses.replace(asked, datasets=coded))
+
+
 FACTORIES: Mapping[str, Factory] = {
+    "embedded": embedded_store,
+    "embedded-coded": embedded_coded,
     "memory": plain_memory,
     "memory-wrapped": wrapped_memory,
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,4 +51,33 @@ def open_engine(
     tuning = engine.Tuning(shard_bytes=shard_bytes) if shard_bytes else engine.Tuning()
     made = engine.EmbeddedEngine(wanted, tuning=tuning)
     prepare(made)
+    return made
+
+
+_templates: dict[tuple[object, ...], Path] = {}
+
+
+def copied_engine(
+    folder: Path, asked: spec.Spec, shard_bytes: Mapping[spec.Profile, int] | None = None,
+    count: int = NODES,
+) -> engine.EmbeddedEngine:
+    """Like `open_engine` over `with_nodes`, from a copy of a store that was prepared once.
+
+    Nodes are known by their uuid and not by their path, so a copied store is a store.
+    """
+    key = (asked.datasets, count)
+    template = _templates.get(key)
+    if template is None:
+        template = Path(tempfile.mkdtemp(prefix="holdfast-template-"))
+        atexit.register(shutil.rmtree, template, ignore_errors=True)
+        open_engine(with_nodes(template, asked, count)).close()
+        _templates[key] = template
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in template.iterdir():
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, symlinks=True, dirs_exist_ok=True)
+    wanted = with_nodes(folder, asked, count)
+    tuning = engine.Tuning(shard_bytes=shard_bytes) if shard_bytes else engine.Tuning()
+    made = engine.EmbeddedEngine(wanted, tuning=tuning)
+    made.open()
     return made

@@ -79,9 +79,9 @@ class Applier:
         execute = self.connection.execute
         for layout, change in self._layout_bytes.items():
             execute("UPDATE layouts SET bytes=bytes+? WHERE id=?", (change, layout))
-        for segment, (live, length) in self._segment_sums.items():
-            execute("UPDATE segments SET live=live+?, length=max(length,?) WHERE id=?",
-                    (live, length, segment))
+        for segment, (live, content, length) in self._segment_sums.items():
+            execute("UPDATE segments SET live=live+?, content=content+?, length=max(length,?) "
+                    "WHERE id=?", (live, content, length, segment))
         for segment in self._maybe_empty:
             self._drop_empty_segment(segment)
         for number in self._touched:
@@ -94,17 +94,19 @@ class Applier:
 
     def folder_of(self, dataset: int, path_names: tuple[bytes, ...]) -> int | None:
         """The number of an existing folder, or None."""
-        if not path_names:
-            return self.datasets[dataset].root
-        known = self._folders.get((dataset, path_names))
-        if known is not None:
-            return known
-        above = self.folder_of(dataset, path_names[:-1])
-        entry = None if above is None else names.child(self.connection, above, path_names[-1])
-        if entry is None or entry.kind != names.FOLDER:
-            return None
-        self._folders[(dataset, path_names)] = entry.object
-        return entry.object
+        for length in range(len(path_names), 0, -1):  # the longest part that is known already
+            known = self._folders.get((dataset, path_names[:length]))
+            if known is not None:
+                break
+        else:
+            length, known = 0, self.datasets[dataset].root
+        for length in range(length, len(path_names)):
+            entry = names.child(self.connection, known, path_names[length])
+            if entry is None or entry.kind != names.FOLDER:
+                return None
+            known = entry.object
+            self._folders[(dataset, path_names[: length + 1])] = known
+        return known
 
     def entry_at(self, dataset: int, path_names: tuple[bytes, ...]) -> names.Entry | None:
         """The current entry, or None; the root itself is a made-up folder entry."""
@@ -208,16 +210,17 @@ class Applier:
         self._make_folders(dataset, tuple(path_names))
 
     def _make_folders(self, dataset: int, path_names: tuple[bytes, ...]) -> int:
-        found = self.folder_of(dataset, path_names)
-        if found is not None:
-            return found
-        above = self._make_folders(dataset, path_names[:-1])
-        number = self._take("folder")
-        self.connection.execute(_INSERT, (
-            above, path_names[-1], self.txn, index.OPEN_END, names.FOLDER, number, self.txn, 0, 0,
-            None, None, 0, 0))
-        self._folders[(dataset, path_names)] = number
-        return number
+        """The number of a folder, made with what is missing above it."""
+        length = len(path_names)
+        while (above := self.folder_of(dataset, path_names[:length])) is None:
+            length -= 1
+        for end in range(length + 1, len(path_names) + 1):
+            number = self._take("folder")
+            self.connection.execute(_INSERT, (
+                above, path_names[end - 1], self.txn, index.OPEN_END, names.FOLDER, number,
+                self.txn, 0, 0, None, None, 0, 0))
+            self._folders[(dataset, path_names[:end])] = above = number
+        return above
 
     # --- snapshots --------------------------------------------------------------------------
 
@@ -250,7 +253,7 @@ class Applier:
         self, segment: int, dataset: int, protection: str, group: int, nodes: list[int]
     ) -> None:
         layout = self._layout(dataset, protection, group, nodes)
-        self.connection.execute("INSERT INTO segments VALUES(?,?,?,0,0,0)",
+        self.connection.execute("INSERT INTO segments VALUES(?,?,?,0,0,0,0)",
                                 (segment, dataset, layout))
 
     def _seal(self, segment: int) -> None:
@@ -403,12 +406,13 @@ class Applier:
         self._touched.add(dataset)
 
     def _count_record(self, segment: int, size: int, end: int) -> None:
-        live, length = self._segment_sums.get(segment, (0, 0))
-        self._segment_sums[segment] = (live + size + RECORD_OVERHEAD, max(length, end))
+        live, content, length = self._segment_sums.get(segment, (0, 0, 0))
+        self._segment_sums[segment] = (
+            live + size + RECORD_OVERHEAD, content + size, max(length, end))
 
     def _uncount_record(self, segment: int, size: int) -> None:
-        live, length = self._segment_sums.get(segment, (0, 0))
-        self._segment_sums[segment] = (live - size - RECORD_OVERHEAD, length)
+        live, content, length = self._segment_sums.get(segment, (0, 0, 0))
+        self._segment_sums[segment] = (live - size - RECORD_OVERHEAD, content - size, length)
         self._maybe_empty.add(segment)
 
     def _take(self, counter: str) -> int:
@@ -417,7 +421,7 @@ class Applier:
 
     def _forget_sums(self) -> None:
         self._layout_bytes: defaultdict[int, int] = defaultdict(int)
-        self._segment_sums: dict[int, tuple[int, int]] = {}
+        self._segment_sums: dict[int, tuple[int, int, int]] = {}
         self._maybe_empty: set[int] = set()
         self._touched: set[int] = set()
 

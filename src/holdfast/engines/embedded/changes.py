@@ -236,12 +236,14 @@ def _check_parents(applier: Applier, dataset: int, path_names: Names, path: str)
     above = path_names[:-1]
     if applier.folder_of(dataset, above) is not None:
         return
-    for length in range(1, len(above) + 1):
-        entry = applier.entry_at(dataset, above[:length])
+    folder = applier.datasets[dataset].root
+    for name in above:
+        entry = names.child(applier.connection, folder, name)
         if entry is None:
             return
         if entry.kind != names.FOLDER:
             raise refusals.parent_is_object(path)
+        folder = entry.object
 
 
 def _check_segments(applier: Applier, content: list[Any] | None) -> None:

@@ -50,7 +50,7 @@ CREATE INDEX shards_by_segment ON shards(segment, position) WHERE segment > 0;
 CREATE TABLE layouts(id INTEGER PRIMARY KEY, dataset INTEGER, protection TEXT, grp INTEGER,
   nodes TEXT, bytes INTEGER DEFAULT 0, UNIQUE(dataset, protection, grp, nodes));
 CREATE TABLE segments(id INTEGER PRIMARY KEY, dataset INTEGER, layout INTEGER, length INTEGER,
-  live INTEGER, sealed INTEGER);
+  live INTEGER, content INTEGER, sealed INTEGER);
 CREATE TABLE garbage(id INTEGER PRIMARY KEY, sequence INTEGER, object INTEGER, number INTEGER,
   layout INTEGER, length INTEGER, intent INTEGER DEFAULT 0);
 """

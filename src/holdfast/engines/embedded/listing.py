@@ -121,19 +121,18 @@ def _pages(
     tell: Callable[[apsw.Connection, list[names.Entry]], list[T]],
 ) -> Iterator[T]:
     """What `tell` makes of a folder's entries, a page in each read transaction."""
-    after = b""
-    while True:
-        last = after
+    after: bytes | None = b""
+    while after is not None:
 
-        def read(connection: apsw.Connection, after: bytes = after) -> tuple[list[T], bytes]:
+        def read(
+            connection: apsw.Connection, after: bytes = after
+        ) -> tuple[list[T], bytes | None]:
             entries = names.page(connection, folder, after, at)
-            return tell(connection, entries), entries[-1].name if entries else b""
+            more = len(entries) == names.PAGE_ROWS  # else this was the end: do not look again
+            return tell(connection, entries), entries[-1].name if more else None
 
-        rows, last = opened.catalog.read(read)
-        if not rows:
-            return
+        rows, after = opened.catalog.read(read)
         yield from rows
-        after = last
 
 
 def _above_datasets(

@@ -179,8 +179,8 @@ def _bytes_by_margin(
     found: defaultdict[int, Counter[int]] = defaultdict(Counter)
     rows: Iterable[tuple[int, str, str, int]] = connection.execute(
         "SELECT dataset, protection, nodes, bytes FROM layouts WHERE bytes>0 UNION ALL "
-        "SELECT l.dataset, l.protection, l.nodes, s.live FROM segments AS s "
-        "JOIN layouts AS l ON l.id=s.layout WHERE s.live>0")
+        "SELECT l.dataset, l.protection, l.nodes, s.content FROM segments AS s "
+        "JOIN layouts AS l ON l.id=s.layout WHERE s.content>0")
     for dataset, protection, nodes, size in rows:
         margin = opened.margin(topology.parse_protection(protection), session.numbers_of(nodes))
         found[dataset][margin] += size

@@ -259,18 +259,15 @@ def _write_shards(
     """Store a source as shards: their records, and what to discard if it comes to nothing."""
     protection = topology.parse_protection(dataset.protection)
     limit = opened.tuning.shard_bytes[spec.Profile(dataset.profile)]
-    lookahead = shard_job.LookaheadSource(_Exactly(source, size))
     written: Written = []
     parts: list[Any] = []
-    at_end = False
     try:
-        while not at_end:
-            target = _target(opened, dataset, path, protection, object_id, len(written))
-            one, at_end = opened.shards.write(target, lookahead, limit)
-            if one is None:
-                break
+        for target, one in opened.shards.write_all(
+            lambda number: _target(opened, dataset, path, protection, object_id, number),
+            _Exactly(source, size), limit,
+        ):
             written.append((one, target))
-            _check_margin(opened, dataset, protection, one)
+            _check_margin(dataset, protection, one)
             parts.append(["piece", one.length, one.digest, dataset.protection, target.group,
                           list(one.nodes), object_id, target.number])
     except BaseException:
@@ -293,10 +290,8 @@ def _target(
 
 
 def _check_margin(
-    opened: session.Session, dataset: names.Dataset, protection: topology.Protection,
-    written: shard_job.ShardWritten,
+    dataset: names.Dataset, protection: topology.Protection, written: shard_job.ShardWritten
 ) -> None:
-    del opened
     have = sum(1 for number in written.nodes if number >= 0) - protection.data
     if dataset.min_margin is not None and have < dataset.min_margin:
         raise errors.RefusedError(
@@ -426,6 +421,10 @@ class _Chain:
             return count
         return read_some(self._stream, buffer)
 
+    def read(self, size: int) -> bytes:
+        data = bytearray(size)
+        return bytes(data[: self.readinto(memoryview(data))])
+
 
 class _Exactly:
     """At most `size` bytes and one more, so that a source that is too long is noticed."""
@@ -514,12 +513,15 @@ def _judge_early(
 
 
 def _check_above(connection: apsw.Connection, place: names.Place) -> None:
-    for length in range(1, len(place.names)):
-        above = names.find(connection, place._replace(names=place.names[:length]))
+    assert place.dataset is not None
+    folder = place.dataset.root
+    for name in place.names[:-1]:
+        above = names.child(connection, folder, name)
         if above is None:
             return
         if above.kind != names.FOLDER:
             raise refusals.parent_is_object(place.path)
+        folder = above.object
 
 
 def _modified(given: objects.Attributes | None) -> int:
