@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast import errors
-from holdfast.cli import shape
 from holdfast.cli.output import Output
 from holdfast.kit import clock, language, units
 from holdfast.model import objects, observation
-from holdfast.model import plan as planning
 from holdfast.model import snapshot as snapshotting
-from holdfast.operations import converge, copying, initialise, names
+from holdfast.operations import copying, names
 from holdfast.operations import datasets as sets
 from holdfast.operations import explain as explaining
-from holdfast.operations import status as judging
 
 if TYPE_CHECKING:
     from holdfast.config import render as rendering
@@ -111,116 +108,6 @@ def mapping(out: Output, values: Mapping[str, object]) -> None:
     pairs(out, [(_(name.replace("_", " ")), str(value)) for name, value in values.items()])
 
 
-def initialised(out: Output, written: initialise.Initialised) -> None:
-    out.say(_("wrote {file}").format(file=written.file))
-    for message in written.explanation:
-        text = sentence(message.template, message.fields)
-        if message.code.startswith(initialise.WARNING_PREFIX):
-            out.note(_("warning: {message}").format(message=text))
-        else:
-            out.say(text)
-    out.say(_("next: look at it, then holdfast plan and holdfast apply"))
-
-
-def plan_data(made: planning.Plan) -> dict[str, object]:
-    return {
-        "digest": made.digest, "steps": made.steps, "refusals": made.refusals,
-        "warnings": made.warnings, "usable_bytes": made.usable_bytes,
-        "applicable": not made.refusals, "converged": not (made.steps or made.refusals),
-    }
-
-
-def plan(out: Output, made: planning.Plan) -> None:
-    for step in made.steps:
-        out.line(_("{verb} {target}: {reason}").format(
-            verb=step.verb, target=step.target, reason=sentence(step.reason, step.fields)
-        ))
-    for refusal in made.refusals:
-        fields = refusal.fields
-        out.line(_("refused: {target}: {message}").format(
-            target=refusal.target, message=sentence(refusal.message, fields)
-        ))
-        out.line(_("hint: {hint}").format(hint=sentence(refusal.hint, fields)))
-    for warning in made.warnings:
-        out.line(_("warning: {message}").format(message=_(warning)))
-    if made.usable_bytes is not None:
-        out.line(_("usable: {size}").format(size=units.show_size(made.usable_bytes)))
-    if not made.steps and not made.refusals:
-        out.line(_("nothing to do: the store is what the file asks for"))
-    elif made.steps:
-        out.line(_("plan {digest}: {count} steps").format(
-            digest=made.digest, count=len(made.steps)
-        ))
-
-
-def step_teller(out: Output) -> Callable[[converge.Applied], None]:
-    """Tells of each step as it is done."""
-
-    def tell(applied: converge.Applied) -> None:
-        out.event("item", applied)
-        out.say(f"{applied.step.verb} {applied.step.target}")
-
-    return tell
-
-
-def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) -> None:
-    out.event("result", {"digest": made.digest, "steps_done": len(done)})
-    for warning in made.warnings:
-        out.note(_("warning: {message}").format(message=_(warning)))
-    if done:
-        out.say(_("done: {count} steps").format(count=len(done)))
-    else:
-        out.say(_("nothing to do: the store is what the file asks for"))
-
-
-def status_data(found: judging.Status) -> dict[str, object]:
-    return {
-        "healthy": found.healthy,
-        "risk": told(found.risk), "service": told(found.service), "activity": told(found.activity),
-        "advice": [told(one) for one in found.advice],
-        "bytes_by_margin": margins(judging.bytes_by_margin(found.seen).items()),
-        "observation": {
-            **_mapping(shape.plain(found.seen)),
-            "datasets": [
-                {**_mapping(shape.plain(one)), "bytes_by_margin": margins(one.bytes_by_margin)}
-                for one in found.seen.datasets
-            ],
-        },
-    }
-
-
-def told(found: judging.Sentence) -> dict[str, object]:
-    """A sentence for JSON: always English."""
-    return {
-        "code": found.code, "message": errors.fill(found.message, found.fields),
-        "fields": found.fields,
-    }
-
-
-def status(out: Output, found: judging.Status) -> None:
-    seen = found.seen
-    pairs(out, [
-        (_("healthy"), _("yes") if found.healthy else _("no")),
-        (_("can data be lost"), sentence(found.risk.message, found.risk.fields)),
-        (_("can it be used"), sentence(found.service.message, found.service.fields)),
-        (_("under way"), sentence(found.activity.message, found.activity.fields)),
-        *((_("to do"), sentence(one.message, one.fields)) for one in found.advice),
-    ])
-    out.line()
-    out.table(
-        (_("node"), _("health"), _("state"), _("domain"), _("used"), _("free"), _("path")),
-        [_node_row(one) for one in seen.nodes],
-    )
-    out.line()
-    out.table(
-        (_("dataset"), _("protection"), _("objects"), _("used"), _("survives"), _("path")),
-        [_dataset_row(one) for one in seen.datasets],
-    )
-    out.line(_("as of {time}; usable {size}").format(
-        time=clock.to_rfc3339(seen.at_ns), size=_size(seen.usable_bytes)
-    ))
-
-
 def snapshot_taken(out: Output, taken: snapshotting.SnapshotInfo) -> None:
     out.say(_("snapshot {name} of {dataset}: {root}").format(
         name=taken.name, dataset=taken.dataset, root=taken.root
@@ -257,8 +144,8 @@ def dataset(out: Output, found: sets.DatasetView) -> None:
         rows.append((_("state"), _("in the file, but not yet in the store: run holdfast apply")))
     else:
         rows += [
-            (_("objects"), _fact(held.objects)), (_("used"), _size(held.used_bytes)),
-            (_("snapshots"), str(held.snapshots)), (_("survives"), _survives(held)),
+            (_("objects"), fact(held.objects)), (_("used"), size(held.used_bytes)),
+            (_("snapshots"), str(held.snapshots)), (_("survives"), survives(held)),
         ]
     pairs(out, rows)
 
@@ -329,34 +216,17 @@ def _shard_row(shard: objects.Shard) -> tuple[str, ...]:
     )
 
 
-def _node_row(node: observation.NodeObservation) -> tuple[str, ...]:
-    health = _(node.health.value)
-    if node.reason:
-        health = f"{health} ({node.reason})"
-    return (
-        node.name, health, _(node.state), "/".join(node.domain) or UNKNOWN,
-        _size(node.used_bytes), _size(node.free_bytes), node.path,
-    )
-
-
-def _dataset_row(one: observation.DatasetObservation) -> tuple[str, ...]:
-    return (
-        one.name, one.protection, _fact(one.objects), _size(one.used_bytes), _survives(one),
-        one.path,
-    )
-
-
 def _view_row(one: sets.DatasetView) -> tuple[str, ...]:
     quota = one.wanted.quota_bytes
     return (
         one.wanted.name, one.wanted.path, str(one.wanted.protection),
-        _fact(one.held.objects) if one.held else UNKNOWN,
-        _size(one.held.used_bytes) if one.held else UNKNOWN,
+        fact(one.held.objects) if one.held else UNKNOWN,
+        size(one.held.used_bytes) if one.held else UNKNOWN,
         UNKNOWN if quota is None else units.show_size(quota),
     )
 
 
-def _survives(one: observation.DatasetObservation) -> str:
+def survives(one: observation.DatasetObservation) -> str:
     """`2 failures: 4.0 GiB; lost: 1.0 MiB`, the worst first."""
     parts = []
     for margin, size_bytes in sorted(one.bytes_by_margin):
@@ -368,23 +238,14 @@ def _survives(one: observation.DatasetObservation) -> str:
     return "; ".join(parts) or UNKNOWN
 
 
-def _fact(fact: observation.Fact) -> str:
+def fact(fact: observation.Fact) -> str:
     return str(fact.value) if fact.known else _("unknown")
 
 
-def _size(fact: observation.Fact) -> str:
+def size(fact: observation.Fact) -> str:
     if isinstance(fact.value, (int, float)):
         return units.show_size(fact.value)
     return _("unknown")
-
-
-def margins(rows: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
-    return [{"margin": margin, "bytes": size_bytes} for margin, size_bytes in rows]
-
-
-def _mapping(value: shape.Json) -> dict[str, shape.Json]:
-    assert isinstance(value, dict)
-    return value
 
 
 def _width(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast.cli import render, shape
+from holdfast.cli import render, render_store, shape
 from holdfast.cli.output import Output
 from holdfast.kit import language, units
 from holdfast.operations import demo, demo_traffic, status
@@ -21,7 +21,7 @@ def teller(out: Output) -> Callable[[status.Sentence], None]:
     """Tells of each scene when it is over."""
 
     def tell(found: status.Sentence) -> None:
-        out.event("item", render.told(found))
+        out.event("item", render_store.told(found))
         out.say("· " + render.sentence(found.message, found.fields))
 
     return tell
@@ -31,8 +31,8 @@ def report(out: Output, found: demo.Report, *, kept: bool) -> None:
     data = shape.plain(found)
     assert isinstance(data, dict)
     margins = {
-        "margins_before": render.margins(found.margins_before.items()),
-        "margins_after": render.margins(found.margins_after.items()),
+        "margins_before": render_store.margins(found.margins_before.items()),
+        "margins_after": render_store.margins(found.margins_after.items()),
     }
     out.event("result", {**data, **margins})
     out.line()

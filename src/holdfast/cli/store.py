@@ -7,7 +7,7 @@ import sys
 import click
 
 from holdfast import errors
-from holdfast.cli import base, render, session
+from holdfast.cli import base, render, render_store, session
 from holdfast.kit import language
 from holdfast.model import plan as planning
 from holdfast.operations import converge, initialise, rebuild
@@ -31,7 +31,7 @@ def init(used: session.Session, folders: tuple[str, ...]) -> None:
     """
     file = used.options.file or used.environ.get("HOLDFAST_FILE")
     written = initialise.initialise(folders, file=file, state=used.options.state)
-    used.out.result("init", written, lambda: render.initialised(used.out, written))
+    used.out.result("init", written, lambda: render_store.initialised(used.out, written))
 
 
 @base.command("plan", "holdfast plan", "holdfast plan --exit-code")
@@ -41,7 +41,7 @@ def plan(used: session.Session, exit_code: bool) -> int:
     """Show what apply would do to bring the store to what the file asks for. Changes nothing."""
     with used.prepare() as ctx:
         made = converge.make_plan(ctx)
-    used.out.result("plan", render.plan_data(made), lambda: render.plan(used.out, made))
+    used.out.result("plan", render_store.plan_data(made), lambda: render_store.plan(used.out, made))
     if made.refusals:
         return REFUSED
     return CHANGES_PENDING if exit_code and made.steps else 0
@@ -64,8 +64,8 @@ def apply(used: session.Session, yes: bool, digest: str | None) -> None:
             converge.check_digest(made, digest)
         elif not yes and made.steps:
             _ask(used, made)
-        done = converge.apply(ctx, made, render.step_teller(used.out))
-    render.applied(used.out, made, done)
+        done = converge.apply(ctx, made, render_store.step_teller(used.out))
+    render_store.applied(used.out, made, done)
 
 
 @base.command("status", "holdfast status", "holdfast status --check --json")
@@ -75,7 +75,7 @@ def status(used: session.Session, check: bool) -> int:
     """Say whether data can be lost, whether it can be read and written, and what to do."""
     with used.prepare() as ctx:
         found = judging.look(ctx)
-    used.out.result("status", render.status_data(found), lambda: render.status(used.out, found))
+    used.out.result("status", render_store.status_data(found), lambda: render_store.status(used.out, found))
     return NOT_HEALTHY if check and not found.healthy else 0
 
 
@@ -97,7 +97,7 @@ def rebuild_index(used: session.Session, yes: bool) -> None:
 
 
 def _ask(used: session.Session, made: planning.Plan) -> None:
-    render.plan(used.out, made)
+    render_store.plan(used.out, made)
     _confirm(used, _("Apply this plan?"), f"holdfast apply --plan {made.digest}")
 
 

@@ -95,6 +95,16 @@ def test_explain_object_says_where_it_lies_and_what_it_survives(runner: harness.
     assert runner.run("explain", "object", "/data").code == 5
 
 
+def test_explain_placement_says_who_does_what(runner: harness.Runner) -> None:
+    text = runner.ok("explain", "placement").out
+    data = runner.ok("explain", "placement", "--json").document["data"]
+
+    assert "holdfast does it" in text
+    assert "is in memory only" in text
+    assert isinstance(data, dict)
+    assert (data["snapshot"], data["durability"]) == ("holdfast", "memory")
+
+
 def test_index_rebuild_is_refused_where_there_is_no_index(runner: harness.Runner) -> None:
     asked = runner.run("index", "rebuild")
     refused = runner.run("index", "rebuild", "--yes")
