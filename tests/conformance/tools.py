@@ -50,7 +50,7 @@ def in_listing_order(names: list[str]) -> list[str]:
 def fails(kind: type[errors.HoldfastError], *codes: str) -> Iterator[None]:
     with pytest.raises(kind) as caught:
         yield
-    assert not codes or caught.value.code in codes
+    assert not codes or caught.value.code in codes, caught.value.code
 
 
 def refuses(*codes: str) -> contextlib.AbstractContextManager[None]:

@@ -92,9 +92,14 @@ class OfEngine:
             return stream.read()
 
     def listing(self) -> Listing:
-        found = self._below("/")
-        for one in self._opened.spec.datasets:
-            found |= self._below(objects.join(one.path, objects.SNAPSHOT_FOLDER))
+        """By direct children, held against what the recursive listings say."""
+        found: Listing = {}
+        snapshots = [one.path + "/" + objects.SNAPSHOT_FOLDER for one in self._opened.spec.datasets]
+        for top in ("/", *snapshots):
+            below = self._below(top)
+            walked = [(one.path, one.size_bytes) for one in self._engine.data.list_objects(top)]
+            assert walked == [(path, size) for path, size in below.items() if size is not None]
+            found |= below
         return found
 
     def reopen(self) -> None:
@@ -104,7 +109,6 @@ class OfEngine:
         self._opened.engine.close()
 
     def _below(self, folder: str) -> Listing:
-        """By direct children, and checked against what the recursive listing says."""
         found: Listing = {}
         for one in self._engine.data.list_objects(folder, recursive=False):
             if one.kind is objects.ObjectKind.FOLDER:
@@ -112,10 +116,6 @@ class OfEngine:
                 found |= self._below(one.path)
             else:
                 found[one.path] = one.size_bytes
-        walked = {one.path: one.size_bytes for one in self._engine.data.list_objects(folder)}
-        assert list(walked.items()) == [
-            (path, size) for path, size in found.items() if size is not None
-        ]
         return found
 
 
@@ -175,7 +175,7 @@ class DictOracle:
 
     def rename(self, source: str, target: str) -> None:
         old, new = self._writable(source), self._writable(target)
-        if source == old.path:
+        if source == old.path or target == new.path:
             raise No("dataset.is_root")
         if old is not new:
             raise No("rename.across_datasets")

@@ -17,14 +17,19 @@ from tests.model import machine, subjects
 
 T = TypeVar("T")
 
+# Explaining a failure traces every line, which takes longer than finding it.
+PHASES = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
 QUICK = hypothesis.settings(
     max_examples=40,
     stateful_step_count=30,
     derandomize=True,
     database=None,
     deadline=None,
+    phases=PHASES,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
+# An engine on disks takes some 30 ms a step.
+QUICK_ON_DISK = hypothesis.settings(QUICK, max_examples=8)
 SOAK = hypothesis.settings(QUICK, max_examples=3000, stateful_step_count=60, derandomize=False)
 HUNT = hypothesis.settings(QUICK, max_examples=300, phases=[hypothesis.Phase.generate])
 
@@ -42,9 +47,11 @@ def machine_for(name: str) -> type[machine.StoreMachine]:
     return machine_of(engines.FACTORIES[name], oracle_of)
 
 
+@pytest.mark.timeout(300)  # to shrink what fails; what passes takes some seconds
 @pytest.mark.parametrize("name", sorted(engines.FACTORIES))
 def test_an_engine_does_what_its_oracle_does(name: str) -> None:
-    run_state_machine_as_test(machine_for(name), settings=QUICK)
+    settings = QUICK if name.startswith("memory") else QUICK_ON_DISK
+    run_state_machine_as_test(machine_for(name), settings=settings)
 
 
 @pytest.mark.soak

@@ -134,8 +134,8 @@ class DataPlane(Protocol):
         those of the source stay, empty or not. Onto itself: nothing happens, if it is there.
         Versions, attributes and times stay.
 
-        Raises RefusedError (`dataset.none`, `snapshot.read_only`, each for source and target;
-        `dataset.is_root`, `rename.across_datasets`), NotFoundError, RefusedError
+        Raises RefusedError (`dataset.none`, `snapshot.read_only`, `dataset.is_root`, each for
+        source and target; `rename.across_datasets`), NotFoundError, RefusedError
         (`rename.into_itself` for a target below the source, `object.exists`,
         `object.parent_is_object`).
         """

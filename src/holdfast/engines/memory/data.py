@@ -90,6 +90,7 @@ class MemoryData:
         with self._store.lock:
             old, new = self._store.place(source), self._store.place(target)
             check_not_root(old)
+            check_not_root(new)
             if old.dataset is not new.dataset:
                 raise errors.RefusedError(
                     "rename.across_datasets",
