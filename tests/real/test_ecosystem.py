@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -14,23 +15,18 @@ import pytest
 import zarr
 from fsspec.implementations import asyn_wrapper
 from fsspec.implementations.local import LocalFileSystem
+from tests.unit.client import stores
 
-from holdfast.client import filesystem, store
-from holdfast.engines import memory
-from holdfast.model import spec, topology
+from holdfast.client import filesystem
 
 FRAME = pd.DataFrame({"number": range(10_000), "name": [f"row {i}" for i in range(10_000)]})
 
 
-@pytest.fixture
-def fs() -> Iterator[filesystem.HoldfastFileSystem]:
-    wanted = spec.Spec(
-        cluster="test", file="/test/holdfast.yaml", engine=spec.EngineSpec(kind="memory"),
-        datasets=(spec.DatasetSpec(name="data", path="/data", protection=topology.replicas(1)),),
-    )
-    engine = memory.MemoryEngine(wanted)
-    engine.open()
-    with store.Store(engine, wanted) as opened:
+@pytest.fixture(params=["memory", "embedded"])
+def fs(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[filesystem.HoldfastFileSystem]:
+    with stores.opened(request.param, tmp_path) as opened:
         yield filesystem.HoldfastFileSystem(store=opened)
 
 

@@ -199,7 +199,7 @@ def _bug(error: Exception) -> errors.BugError:
 
 def _interrupted(used: session.Session, error: BaseException) -> int:
     terminated = used.received is signal.SIGTERM or isinstance(error, _Terminated)
-    used.out.note(_("terminated") if terminated else _("interrupted"))
+    used.out.stopped("terminated" if terminated else "interrupted")
     return SIGNAL_BASE + (signal.SIGTERM if terminated else signal.SIGINT)
 
 

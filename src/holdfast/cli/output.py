@@ -31,6 +31,10 @@ PHASES = {
     "apply": language.mark("applying"),
     "compare": language.mark("comparing"),
 }
+STOPPED = {
+    "interrupted": language.mark("interrupted"),
+    "terminated": language.mark("terminated"),
+}
 UNITS = (language.mark("paths"), language.mark("steps"))
 
 
@@ -152,6 +156,14 @@ class Output:
         if hint:
             print(_("hint: {hint}").format(hint=hint), file=self._stderr)
         self._stderr.flush()
+
+    def stopped(self, word: str) -> None:
+        """The work was asked to stop: `interrupted` or `terminated`."""
+        if self.json:
+            message = "stopped by a signal; what was done stays"
+            self._dump({"error": {"code": word, "message": message, "hint": ""}})
+        else:
+            self.note(_(STOPPED[word]))
 
     def progress(self, seen: context.Progress) -> None:
         """A line that is rewritten on a terminal; an event a second in JSON Lines."""

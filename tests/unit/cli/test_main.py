@@ -144,6 +144,22 @@ def test_signals_end_a_command_with_their_own_code(
     assert "Traceback" not in err
 
 
+def test_an_interrupted_run_ends_its_lines_with_an_error(
+    runner: harness.Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"x")
+
+    def interrupt(*_: object, **__: object) -> object:
+        raise KeyboardInterrupt
+
+    runner._open = interrupt  # type: ignore[assignment, method-assign]  # as Ctrl-C would
+    ran = runner.run("put", "--json", str(tmp_path / "x"), "/data/")
+
+    error = ran.lines[-1]["error"]
+    assert isinstance(error, dict)
+    assert (ran.code, error["code"]) == (130, "interrupted")
+
+
 def test_version_is_that_of_the_package(runner: harness.Runner) -> None:
     assert runner.ok("--version").out.strip() == metadata.version("holdfast")
 
