@@ -122,6 +122,49 @@ def test_later_items_see_the_earlier_ones(engine: api.Engine) -> None:
     assert tools.read(engine.data, "/data/a") == b"third"
 
 
+SIZES = (0, 10, 4097, 66_000, 140_000)
+
+
+def test_items_of_every_size_take_effect_in_their_order(engine: api.Engine) -> None:
+    """However an engine keeps small and large ones, the last of a batch is what is there."""
+    if tools.offered(engine, api.BatchPut) is None:
+        return
+    items = [
+        api.PutItem(
+            path=f"/data/{first}-{last}", source=tools.content(size, which), overwrite=True
+        )
+        for first in SIZES
+        for last in SIZES
+        for which, size in (("first", first), ("last", last))
+    ]
+
+    told = answers(engine, items)
+
+    assert [shown(answer) for answer in told] == [item.path for item in items]
+    assert tools.contents(engine.data, "/data") == {
+        f"/data/{first}-{last}": tools.content(last, "last") for first in SIZES for last in SIZES
+    }
+
+
+def test_of_two_items_of_one_name_the_first_wins(engine: api.Engine) -> None:
+    if tools.offered(engine, api.BatchPut) is None:
+        return
+
+    for first in SIZES:
+        for last in SIZES:
+            path = f"/data/{first}-{last}"
+            told = answers(
+                engine,
+                [
+                    api.PutItem(path=path, source=tools.content(first, "first")),
+                    api.PutItem(path=path, source=tools.content(last, "last")),
+                ],
+            )
+
+            assert [shown(answer) for answer in told] == [path, "object.exists"]
+            assert tools.read(engine.data, path) == tools.content(first, "first")
+
+
 def test_an_answered_item_is_there_while_the_batch_goes_on(engine: api.Engine) -> None:
     batch = tools.offered(engine, api.BatchPut)
     if batch is None:
