@@ -90,9 +90,13 @@ class LockFile:
         atomic.write(self.descriptor(), data, 0, point="log.promise")
         atomic.sync(self.descriptor(), point="log.promise.sync")
 
+    def mark_bytes(self) -> bytes:
+        """The mark as it stands in the file: equal bytes mean an equal mark. Raises OSError."""
+        return os.pread(self.descriptor(), _MARK.size, _MARK_AT)
+
     def mark(self) -> SeenMark | None:
         """What the last holder wrote; None when nothing whole is there. Raises OSError."""
-        data = os.pread(self.descriptor(), _MARK.size, _MARK_AT)
+        data = self.mark_bytes()
         if len(data) < _MARK.size:
             return None
         magic, boot, epoch, first, nonce, sequence, offset, chain, state, pid, own = (

@@ -61,6 +61,7 @@ class CommitLog:
         self.damaged: set[tuple[int, str]] = set()
         self._barrier = barrier
         self._excluded: set[int] = set()
+        self._last_marks: tuple[list[bytes], Mark | None] = ([], None)
         self._roots = {one.number: one.root for one in members if one.root is not None}
         self._open: dict[int, int] = {}
         self._inodes: dict[int, tuple[int, int]] = {}
@@ -76,6 +77,25 @@ class CommitLog:
 
         Cheap: one small read a member. A BUSY mark of this boot counts as the position before it.
         """
+        known, mark = self._last_marks
+        try:
+            if known and known == [one.mark_bytes() for one in self.lock.files[: self.majority]]:
+                return mark
+        except OSError:
+            pass
+        return self._newest_mark()
+
+    def _newest_mark(self) -> Mark | None:
+        """Judge the marks anew, and remember their bytes."""
+        raw: list[bytes] = []
+        with contextlib.suppress(OSError):
+            raw = [one.mark_bytes() for one in self.lock.files[: self.majority]]
+        mark = self._judge_marks()
+        self._last_marks = (raw, mark)
+        return mark
+
+    def _judge_marks(self) -> Mark | None:
+        """The newest mark of a majority, when it is clean and of this boot."""
         seen = self._marks(self.lock.files[: self.majority])
         if len(seen) < self.majority:
             seen = self._marks(self.lock.files)

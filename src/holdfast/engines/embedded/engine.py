@@ -12,7 +12,9 @@ from typing import BinaryIO, cast
 from holdfast import errors
 from holdfast.engines import api, refusals
 from holdfast.engines.embedded import (
+    appending,
     attributes,
+    batching,
     changes,
     collect,
     export,
@@ -28,7 +30,6 @@ from holdfast.engines.embedded import (
     store,
     writing,
 )
-from holdfast.engines.embedded.committer import Change
 from holdfast.model import objects, observation, outcome, snapshot, spec
 from holdfast.model import plan as plans
 
@@ -123,11 +124,11 @@ class EmbeddedEngine:
     ) -> objects.ObjectInfo:
         opened = self._for_writing()
         path = objects.check_path(path)
-        change = writing.put(opened, path, source, size=size, overwrite=overwrite,
-                             given=attributes)
+        change = writing.put(opened, api.PutItem(
+            path=path, source=source, size=size, overwrite=overwrite, attributes=attributes))
         if overwrite:
             self._note_freed()
-        return self._info(opened, path, change)
+        return export.info_of_put(opened, path, change)
 
     def get(
         self, path: str, *, offset: int = 0, length: int | None = None, version: str | None = None
@@ -202,18 +203,19 @@ class EmbeddedEngine:
         self, items: Iterable[api.PutItem]
     ) -> Iterator[objects.ObjectInfo | errors.HoldfastError]:
         opened = self._for_writing()
-        for one in writing.put_many(opened, items):
+        for one in batching.put_many(opened, items):
             if isinstance(one, errors.HoldfastError):
                 yield one
             else:
-                yield self._info(opened, cast(changes.Put, one).path, one)
+                put = cast(changes.Put, one)
+                yield export.info_of_put(opened, put.path, put)
 
     def append(
         self, path: str, source: api.Source, *, at_size: int | None = None
     ) -> objects.ObjectInfo:
         opened = self._for_writing()
         path = objects.check_path(path)
-        if writing.append(opened, path, source, at_size=at_size):
+        if appending.append(opened, path, source, at_size=at_size):
             self._note_freed()
         return listing.stat(opened, path)
 
@@ -277,12 +279,6 @@ class EmbeddedEngine:
         if self._freed % COLLECT_EVERY == 0:
             with contextlib.suppress(errors.UnavailableError):
                 collect.collect(self.opened())
-
-    def _info(
-        self, opened: session.Session, path: str, change: Change
-    ) -> objects.ObjectInfo:
-        assert isinstance(change, changes.Put)
-        return export.info_of_put(opened, path, change)
 
     def _execute(self, step: plans.Step, deadline: api.Deadline) -> None:
         if step.verb == plan.CREATE_STORE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import apsw
 
@@ -11,17 +11,7 @@ from holdfast.engines import refusals
 from holdfast.engines.embedded import attributes, names, reading, session
 from holdfast.model import objects, topology
 
-
 T = TypeVar("T")
-
-
-class Found(NamedTuple):
-    """An entry with the path under which it was found, and its protection."""
-
-    path: str
-    entry: names.Entry
-    margin: int | None
-    digest: str | None
 
 
 def stat(opened: session.Session, path: str) -> objects.ObjectInfo:
@@ -74,7 +64,7 @@ def walk_entries(
     opened: session.Session, path: str, folder: int, at: int | None
 ) -> Iterator[tuple[str, names.Entry]]:
     """Every entry below a folder with its path, folders too, in the order of a tree walk."""
-    stack = [(path, _pages(opened, folder, at, lambda one, entries: entries))]
+    stack = [(path, _pages(opened, folder, at, _as_they_are))]
     while stack:
         above, rows = stack[-1]
         entry = next(rows, None)
@@ -84,7 +74,12 @@ def walk_entries(
         below = objects.join(above, entry.name.decode())
         yield below, entry
         if entry.kind == names.FOLDER:
-            stack.append((below, _pages(opened, entry.object, at, lambda one, entries: entries)))
+            stack.append((below, _pages(opened, entry.object, at, _as_they_are)))
+
+
+def _as_they_are(connection: apsw.Connection, entries: list[names.Entry]) -> list[names.Entry]:
+    del connection
+    return entries
 
 
 def _walk(
@@ -181,9 +176,9 @@ def _margin_and_digest(
         return opened.margin(protection, nodes), reading.digest_text((), entry.digest)
     if entry.digest is not None:
         margins = _layout_margins(opened, connection, entry)
-        count = connection.execute("SELECT count(*) FROM (SELECT 1 FROM shards WHERE object=? "
-                                   "AND offset<? LIMIT 2)", (entry.object, entry.size)).fetchone()[0]
-        kind = "blake3:" if count == 1 else "blake3-shards:"
+        two = connection.execute("SELECT 1 FROM shards WHERE object=? AND offset<? LIMIT 2",
+                                 (entry.object, entry.size)).fetchall()
+        kind = "blake3:" if len(two) == 1 else "blake3-shards:"
         return min(margins, default=None), kind + entry.digest.hex()
     stored = reading.stretches(connection, entry, 0, entry.size)
     margin = min(opened.margin(one.protection, one.nodes) for one in stored)

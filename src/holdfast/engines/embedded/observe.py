@@ -55,7 +55,7 @@ def observe(
     log_up = sum(1 for one in opened.log.members if one.number in up)
     writable, reason = _writable(opened, log_up)
     usable = [
-        placement.usable_bytes(opened.topology(), topology.parse_protection(one.protection))
+        placement.usable_bytes(opened.nodes(), topology.parse_protection(one.protection))
         for one in datasets
     ]
     return observation.Observation(
@@ -80,7 +80,7 @@ def _writable(opened: session.Session, log_up: int) -> tuple[bool, str]:
 def _nodes(
     wanted: spec.Spec, found: store.Found, opened: session.Session, now_ns: int
 ) -> tuple[observation.NodeObservation, ...]:
-    known = {one.uuid: one for one in opened.topology().nodes}
+    known = {one.uuid: one for one in opened.nodes().nodes}
     names_known = {one.name: one for one in known.values()}
     shared = _devices(found)
     rows = []
@@ -165,7 +165,7 @@ def _datasets(
             used_bytes=Fact(value=one.used, source=SOURCE_INDEX, at_ns=now_ns),
             quota_bytes=one.quota,
             target_margin=spares.target_margin(
-                opened.topology(), topology.parse_protection(one.protection)),
+                opened.nodes(), topology.parse_protection(one.protection)),
             bytes_by_margin=tuple(sorted(by_margin[one.number].items())),
             snapshots=snapshots.get(one.number, 0))
         for one in sorted(names.datasets(connection), key=lambda one: one.path)

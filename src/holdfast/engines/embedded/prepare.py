@@ -51,7 +51,7 @@ def create_store(wanted: spec.Spec, observed: observation.Observation, tolerated
 
 def add_node(opened: session.Session, wanted: spec.NodeSpec, cluster: str, weight: int) -> None:
     """Take an empty folder into the store; new data goes there from now on."""
-    known = opened.topology()
+    known = opened.nodes()
     number = max((one.number for one in known.nodes), default=0) + 1
     fresh = topology.Node(
         number=number, name=wanted.name, uuid=ids.new_uuid(), path=wanted.path,
@@ -92,7 +92,7 @@ def _missing_tables(opened: session.Session, protection: topology.Protection) ->
         if str(wanted) in have:
             continue
         have.add(str(wanted))
-        table = placement.build(opened.topology(), wanted, groups, version=1)
+        table = placement.build(opened.nodes(), wanted, groups, version=1)
         records.append(_table_record(table))
     return records
 

@@ -8,7 +8,7 @@ again: what was moved or collected meanwhile is not a disk's fault.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -146,7 +146,7 @@ class RangeReader(io.BufferedIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: object, /) -> int:
         out = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any writable buffer
         done = 0
         while done < len(out):
@@ -179,7 +179,7 @@ class RangeReader(io.BufferedIOBase):
             self._session.readers.unpin(self._ticket)
         super().close()
 
-    def _stream(self) -> Iterator[memoryview]:  # type: ignore[misc]  # closed like a generator
+    def _stream(self) -> Generator[memoryview]:
         at = self._offset
         for stored in self._found.stretches:
             start = at - stored.offset

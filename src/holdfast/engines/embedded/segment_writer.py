@@ -174,6 +174,9 @@ class SegmentWriter:
         places = []
         at = opened.end
         for one in contents:
+            if not one.content:
+                places.append((at, at))
+                continue
             parts += segment.pack(self._store, opened.number, at, one.content, one.path)
             end = at + segment.stored_bytes(len(one.content), one.path)
             places.append((at, end))
@@ -182,6 +185,8 @@ class SegmentWriter:
 
     def _write_copies(self, opened: _Open, parts: list[bytes]) -> list[int]:
         data = b"".join(parts)
+        if not data:
+            return []
         operations = []
         failed = []
         for number in opened.nodes:

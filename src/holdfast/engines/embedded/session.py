@@ -17,6 +17,7 @@ from holdfast.engines.embedded import (
     catalog,
     commit_log,
     committer,
+    names,
     node,
     placement,
     readers,
@@ -84,6 +85,7 @@ class Session:
         self._health: tuple[float, frozenset[int]] = (-1.0, frozenset())
         self._health_lock = threading.Lock()
         self._topology: topology.Topology | None = None
+        self._datasets: list[names.Dataset] = []
         self._segment_nodes: dict[int, tuple[int, ...]] = {}
 
     def open(self) -> None:
@@ -118,7 +120,7 @@ class Session:
                 self._health = (now, numbers)
             return numbers
 
-    def topology(self) -> topology.Topology:
+    def nodes(self) -> topology.Topology:
         """The nodes as the commit log knows them; those that are away are not ACTIVE for writes."""
         if self._topology is None:
             self._topology = self.catalog.read(nodes_of)
@@ -126,12 +128,13 @@ class Session:
 
     def node_name(self, number: int) -> str:
         """"" for a place where no piece is."""
-        found = self.topology().by_number().get(number)
+        found = self.nodes().by_number().get(number)
         return found.name if found is not None else ""
 
     def changed(self) -> None:
         """Nodes or tables were changed: read them again."""
         self._topology = None
+        self._datasets = []
         self._tables.clear()
 
     def barrier(
@@ -155,6 +158,26 @@ class Session:
                 failures[disk.number] = _as_os_error(failure)
         return failures
 
+    # --- datasets -----------------------------------------------------------------------------
+
+    def dataset_of(self, path: str) -> names.Dataset | None:
+        """The dataset that holds a path, from memory where possible.
+
+        What changes in it (`used`, `objects`, the quota) may be old: the commit judges by the index.
+        """
+        for fresh in (False, True):
+            if fresh or not self._datasets:
+                self._datasets = self.catalog.read(names.datasets)
+            for one in self._datasets:
+                if path.startswith(one.path) and (
+                    len(path) == len(one.path) or path[len(one.path)] == "/"
+                ):
+                    return one
+        return None
+
+    def dataset_paths(self) -> list[str]:
+        return [one.path for one in self._datasets]
+
     # --- placement ------------------------------------------------------------------------------
 
     def row(self, protection: topology.Protection, object_id: int, shard: int) -> tuple[
@@ -175,7 +198,7 @@ class Session:
             staying = [one for one in tried if one in up]
             gone = frozenset(one for one in tried if one not in up) | (
                 frozenset(self.disks) - up)
-            return spares.spares(self.topology(), protection, staying, gone)
+            return spares.spares(self.nodes(), protection, staying, gone)
 
         return choose
 
@@ -186,7 +209,8 @@ class Session:
     def margin(self, protection: topology.Protection, nodes: tuple[int, ...]) -> int:
         """How many more of these nodes may fail: -1 when already too few are up."""
         up = self.up()
-        return max(-1, sum(1 for number in nodes if number in up) - protection.data)
+        have = sum(1 for number in nodes if number in up)
+        return max(-1, have - protection.data)
 
     def segment_margin(self, number: int) -> int:
         """The margin of what lies in a segment."""
@@ -227,8 +251,10 @@ class Session:
 
     def _segment_home(self, dataset: int) -> segment_writer.Home:
         def load(connection: apsw.Connection) -> str:
-            return str(connection.execute(
-                "SELECT protection FROM datasets WHERE number=?", (dataset,)).fetchone()[0])
+            row = connection.execute(
+                "SELECT protection FROM datasets WHERE number=?", (dataset,)).fetchone()
+            assert row is not None
+            return str(row[0])
 
         wanted = self.segment_protection(topology.parse_protection(self.catalog.read(load)))
         number = segment_writer.new_segment_id()
