@@ -160,8 +160,7 @@ class Output:
     def stopped(self, word: str) -> None:
         """The work was asked to stop: `interrupted` or `terminated`."""
         if self.json:
-            message = "stopped by a signal; what was done stays"
-            self._dump({"error": {"code": word, "message": message, "hint": ""}})
+            self._dump({"error": {"code": word, "message": f"{word}; what was done stays", "hint": ""}})
         else:
             self.note(_(STOPPED[word]))
 
