@@ -50,13 +50,14 @@ class Report:
 
 
 class Killer:
-    """Counts crash points; at the chosen one kills the process as a power switch would.
+    """Counts crash points; at the chosen one sends this process a signal: SIGKILL, or SIGSTOP.
 
     The choice is a name and which of its passes, or the number of a pass of any name.
     """
 
-    def __init__(self, name: str | None, nth: int) -> None:
+    def __init__(self, name: str | None, nth: int, number: int) -> None:
         self.passed: Counter[str] = Counter()
+        self._signal = number
         self._name = name
         self._nth = nth
         self._lock = threading.Lock()
@@ -66,13 +67,13 @@ class Killer:
             self.passed[name] += 1
             count = self.passed.total() if self._name is None else self.passed[self._name]
             if count == self._nth and self._name in (None, name):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
 def perform(request: dict[str, Any]) -> None:
     """The child: open, carry out, look, report."""
     report = Report(request["report"])
-    killer = Killer(request["name"], request["nth"])
+    killer = Killer(request["name"], request["nth"], request.get("signal", signal.SIGKILL))
     atomic.set_hook(killer)
     try:
         module, _, factory = request["target"].partition(":")

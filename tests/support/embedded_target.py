@@ -107,4 +107,4 @@ class EmbeddedTarget:
 
 def open_with_images(folder: str) -> EmbeddedTarget:
     """Takes an image of the index, and truncates the log, after every few commits."""
-    return EmbeddedTarget(folder, dataclasses.replace(TUNING, image_after_bytes=4096))
+    return EmbeddedTarget(folder, dataclasses.replace(TUNING, image_after_bytes=100))

@@ -107,7 +107,7 @@ def is_mounted(folder: Path) -> bool:
 
 
 def remount(folder: Path, option: str) -> None:
-    """Change a mounted file system: `ro` or `rw`."""
+    """Change a mounted file system: `ro`, `rw`; `abort` as ext4 does it after an error."""
     run("mount", "-o", f"remount,{option}", str(folder))
 
 

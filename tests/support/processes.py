@@ -45,6 +45,10 @@ class Writer:
         os.kill(self.pid, signal.SIGSTOP)
         _wait_for(lambda: state_of(self.pid) == "T", f"process {self.pid} to stop")
 
+    def wait_until_frozen(self) -> None:
+        """Returns once the process has frozen itself."""
+        _wait_for(lambda: state_of(self.pid) == "T", f"process {self.pid} to freeze itself")
+
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
@@ -81,11 +85,17 @@ class Writer:
 
 
 @contextlib.contextmanager
-def writer(factory: str, store: Path, ops: Sequence[Op], report: Path) -> Iterator[Writer]:
-    """A process that opens the store of `factory` (as for `crash`) and carries out `ops`."""
+def writer(
+    factory: str, store: Path, ops: Sequence[Op], report: Path, *, freeze_at: tuple[str, int] = ("", 0)
+) -> Iterator[Writer]:
+    """A process that opens the store of `factory` (as for `crash`) and carries out `ops`.
+
+    It freezes itself at a pass of a crash point: (name, which pass).
+    """
     request = {
         "target": factory, "folder": str(store), "report": str(report), "view": False,
-        "ops": [op.to_json() for op in ops], "name": None, "nth": 0,
+        "ops": [op.to_json() for op in ops], "name": freeze_at[0], "nth": freeze_at[1],
+        "signal": signal.SIGSTOP,
     }
     process = subprocess.Popen([sys.executable, "-c", _PERFORM], cwd=PROJECT, stdin=subprocess.PIPE)
     assert process.stdin is not None
@@ -135,22 +145,6 @@ def lock_holders(path: Path) -> list[int]:
         if words[1] == "FLOCK" and wanted in words:
             holders.append(int(words[4]))
     return holders
-
-
-def wait_until_held(path: Path, pid: int) -> None:
-    """Returns once `pid` holds a flock on `path`."""
-    _wait_for(lambda: pid in lock_holders(path), f"{pid} to hold {path}")
-
-
-def freeze_holding(one: Writer, path: Path, attempts: int = 2000) -> None:
-    """Stop a writer at a moment when it holds the lock on `path`."""
-    for _ in range(attempts):
-        one.freeze()
-        if one.pid in lock_holders(path):
-            return
-        one.thaw()
-        time.sleep(0.0005)
-    raise TimeoutError(f"{one.pid} was never seen holding {path}")
 
 
 def state_of(pid: int) -> str:

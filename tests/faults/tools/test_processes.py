@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -56,28 +55,19 @@ def test_a_killed_writer_leaves_its_report(tmp_path: Path) -> None:
     assert not Path(f"/proc/{one.pid}").exists()
 
 
-def test_a_writer_is_stopped_while_it_holds_the_lock(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    code = """
-import fcntl, os, sys, time
-d = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
-while True:
-    fcntl.flock(d, fcntl.LOCK_EX); time.sleep(0.001); fcntl.flock(d, fcntl.LOCK_UN); time.sleep(0.002)
-"""
-    process = subprocess.Popen([sys.executable, "-c", code, str(lock)])
-    one = processes.Writer(process, tmp_path / "report")
-    try:
-        processes._wait_for(lock.exists, "the lock file")
-        processes.freeze_holding(one, lock)
-        holders = processes.lock_holders(lock)
-    finally:
-        one.kill()
+def test_a_writer_freezes_itself_at_the_chosen_pass_of_a_point(tmp_path: Path) -> None:
+    with writer(tmp_path, freeze_at=("toy.table.publish", 4)) as one:
+        one.wait_until_frozen()
+        frozen = one.done()
+        one.thaw()
+        one.wait_until_done(frozen + 1)
 
-    assert holders == [process.pid]
-    assert processes.lock_holders(lock) == []
+    assert frozen == 3
 
 
-def writer(folder: Path) -> AbstractContextManager[processes.Writer]:
+def writer(
+    folder: Path, freeze_at: tuple[str, int] = ("", 0)
+) -> AbstractContextManager[processes.Writer]:
     store = folder / "store"
     store.mkdir()
-    return processes.writer(TOY, store, MANY, folder / "report")
+    return processes.writer(TOY, store, MANY, folder / "report", freeze_at=freeze_at)
