@@ -106,11 +106,8 @@ class LockFile:
         name = log_file.Name(epoch, first, nonce)
         return SeenMark(Mark(name, sequence, chain, offset), state, pid, boot == boot_id())
 
-    def write_mark(self, mark: Mark, state: int) -> None:
-        name = mark.name
-        head = _MARK.pack(_MARK_MAGIC, boot_id(), name.epoch, name.first, name.nonce,
-                          mark.sequence, mark.offset, mark.chain, state, os.getpid(), 0)[:-8]
-        data = head + struct.pack("<Q", xxhash.xxh3_64_intdigest(head))
+    def write_mark(self, data: bytes) -> None:
+        """Write what `pack_mark` made. Raises OSError."""
         os.pwrite(self.descriptor(), data, _MARK_AT)
 
     def close(self) -> None:
@@ -118,6 +115,14 @@ class LockFile:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None
+
+
+def pack_mark(mark: Mark, state: int) -> bytes:
+    """A mark of this process, for `write_mark`."""
+    name = mark.name
+    head = _MARK.pack(_MARK_MAGIC, boot_id(), name.epoch, name.first, name.nonce,
+                      mark.sequence, mark.offset, mark.chain, state, os.getpid(), 0)[:-8]
+    return head + struct.pack("<Q", xxhash.xxh3_64_intdigest(head))
 
 
 def create(root: Path) -> None:

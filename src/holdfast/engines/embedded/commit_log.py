@@ -2,7 +2,9 @@
 
 Used only by the holder of the commit lock, except `frames_after`, which reads. The rules:
 
-- A commit needs max(majority, F+1) durable copies, F being what the store's protections promise.
+- A commit is written to all active members and needs max(majority, F+1) durable copies, F being
+  what the store's protections promise; where fewer are active, because some have failed already,
+  it needs all of these. Active members are never fewer than a majority.
 - An append goes to the current file of the current epoch, and only after the last holder left
   cleanly, which its mark in the lock files says. Otherwise `recover` first: find the longest valid
   chain on a majority, bring what only a minority holds to the others, promise a higher epoch and
@@ -54,7 +56,7 @@ class CommitLog:
         self.members = sorted(members, key=lambda one: one.uuid)
         self.tolerated = tolerated
         self.majority = len(members) // 2 + 1
-        self.need = max(self.majority, min(tolerated + 1, len(members)))
+        self.need = self.majority  # members; each append is on *all* active ones, see _write_frame
         self.active: tuple[int, ...] = ()
         self.tail: Mark | None = None
         self.image: tuple[int, str, int] = (0, "", 0)
@@ -63,8 +65,8 @@ class CommitLog:
         self._excluded: set[int] = set()
         self._last_marks: tuple[list[bytes], Mark | None] = ([], None)
         self._roots = {one.number: one.root for one in members if one.root is not None}
-        self._open: dict[int, int] = {}
-        self._inodes: dict[int, tuple[int, int]] = {}
+        self._open: dict[int, _LogCopy] = {}
+        self._written: tuple[bytes, Mark | None] = (b"", None)
         self.lock = commit_lock.CommitLock(
             [commit_lock.LockFile(one.number, one.root) for one in self.members if one.root],
             self.majority,
@@ -156,6 +158,10 @@ class CommitLog:
 
     def locked_mark(self) -> Mark | None:
         """The common clean mark of the locked members; None: recovery is needed."""
+        known, mark = self._written
+        with contextlib.suppress(OSError):
+            if mark is not None and all(one.mark_bytes() == known for one in self.lock.held):
+                return mark
         seen = self._marks(self.lock.held)
         if len(seen) < len(self.lock.held) or not seen:
             return None
@@ -272,29 +278,38 @@ class CommitLog:
         return found
 
     def _write_marks(self, mark: Mark, state: int) -> None:
+        data = commit_lock.pack_mark(mark, state)
         for one in self.lock.held:
             with contextlib.suppress(OSError):
-                one.write_mark(mark, state)
+                one.write_mark(data)
+        self._written = (data, mark if state == commit_lock.CLEAN else None)
 
     def _write_frame(self, frame: bytes, tail: Mark) -> dict[int, OSError]:
-        jobs = [(number, self._appender(number, frame, tail)) for number in self.active]
+        """Write it to every active member, and sync as many as a commit needs, in turn.
+
+        The others are synced by one of the next commits; until then they are ahead of their disk,
+        which is no worse than a member that is behind.
+        """
+        durable = max(self.majority, min(self.tolerated + 1, len(self.active)))
+        turn = tail.sequence % len(self.active)
+        ordered = self.active[turn:] + self.active[:turn]
+        jobs = [
+            (number, self._appender(number, frame, tail, synced=position < durable))
+            for position, number in enumerate(ordered)
+        ]
         return self._barrier(jobs, len(self.active))
 
-    def _appender(self, number: int, frame: bytes, tail: Mark) -> Callable[[], None]:
-        path = self._path(number, tail.name)
-
+    def _appender(
+        self, number: int, frame: bytes, tail: Mark, *, synced: bool
+    ) -> Callable[[], None]:
         def job() -> None:
-            descriptor = self._open.get(number)
-            if descriptor is None:
-                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-                self._open[number] = descriptor
-                opened = os.fstat(descriptor)
-                self._inodes[number] = (opened.st_dev, opened.st_ino)
-            named = os.stat(path)
-            if (named.st_dev, named.st_ino) != self._inodes[number] or named.st_size != tail.offset:
-                raise OSError(f"{path} is not the file that was begun, or not where it ended")
-            atomic.write(descriptor, frame, tail.offset, point="log.append")
-            atomic.sync(descriptor, point="log.sync")
+            opened = self._open.get(number)
+            if opened is None:
+                opened = self._open[number] = _LogCopy(str(self._path(number, tail.name)))
+            opened.check_end(tail.offset)
+            atomic.write(opened.descriptor, frame, tail.offset, point="log.append")
+            if synced:
+                atomic.sync(opened.descriptor, point="log.sync")
 
         return job
 
@@ -453,11 +468,10 @@ class CommitLog:
             )
 
     def _close_files(self) -> None:
-        for descriptor in self._open.values():
+        for opened in self._open.values():
             with contextlib.suppress(OSError):
-                os.close(descriptor)
+                opened.close()
         self._open = {}
-        self._inodes = {}
 
 
 def _gap(sequence: int) -> errors.IntegrityError:
@@ -465,6 +479,25 @@ def _gap(sequence: int) -> errors.IntegrityError:
         "log.gap", "the commit log is damaged on every copy after commit {sequence}",
         hint="holdfast status names the nodes; bring missing ones back", sequence=sequence,
     )
+
+
+class _LogCopy:
+    """One member's copy of the current file, open for appending."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._path = path
+        opened = os.fstat(self.descriptor)
+        self._identity = (opened.st_dev, opened.st_ino)
+
+    def check_end(self, offset: int) -> None:
+        """Raises OSError when the path names another file, or it does not end at `offset`."""
+        named = os.stat(self._path)
+        if (named.st_dev, named.st_ino) != self._identity or named.st_size != offset:
+            raise OSError(f"{self._path} is not the file that was begun, or not where it ended")
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 class _Descriptor:

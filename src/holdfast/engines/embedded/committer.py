@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from holdfast import errors
 from holdfast.engines.embedded import apply, catalog
@@ -56,6 +57,17 @@ class Committer:
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._in_round = False
+        self._told: list[Callable[[], None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Is a batch being committed, or about to be?"""
+        return self._in_round or bool(self._waiting)
+
+    def on_round(self, told: Callable[[], None]) -> None:
+        """Call `told` in the committing thread whenever a round has ended."""
+        self._told.append(told)
 
     def submit(self, changes: list[Change]) -> None:
         """Queue changes for the next batch, in this order."""
@@ -109,7 +121,11 @@ class Committer:
                     self._ready.wait()
                 if not self._waiting:
                     return
+                self._in_round = True
             self._round()
+            self._in_round = False
+            for told in self._told:
+                told()
 
     def _round(self) -> None:
         batch: list[Change] = []

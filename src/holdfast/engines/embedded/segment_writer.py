@@ -15,14 +15,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from holdfast import errors
 from holdfast.engines.embedded import changes, node, segment
 from holdfast.engines.embedded.apply import Record
 from holdfast.engines.embedded.committer import Change, Committer
-from holdfast.kit import atomic, ids
+from holdfast.kit import atomic, clock, ids
+
+Barrier = Callable[[Sequence[tuple[int, Callable[[], None]]]], Mapping[int, OSError]]
 
 GROUP_BYTES_MAX = 8 << 20
+PIPELINE_ITEMS = 48  # with as many waiting, a group is written while another is being committed
+LINGER_S = 0.0004  # how long to wait for as many as came together last time
+BUSY_WAIT_S = 1.0  # a commit that takes longer is not waited for any more in one go
 FOLDER = "seg"
 
 
@@ -52,6 +58,13 @@ class Home:
     spares: Callable[[frozenset[int]], Iterator[int]]
 
 
+class _Copy(NamedTuple):
+    """One copy of the segment, open for appending."""
+
+    path: str
+    descriptor: int
+
+
 @dataclass(slots=True)
 class _Open:
     """The segment that this process appends to for one dataset."""
@@ -59,7 +72,7 @@ class _Open:
     number: int
     dataset: int
     nodes: list[int]
-    files: dict[int, int] = field(default_factory=dict)
+    copies: dict[int, _Copy] = field(default_factory=dict)
     end: int = segment.HEADER_BYTES
     announced: bool = False
     records: list[Record] = field(default_factory=list)
@@ -72,18 +85,23 @@ class SegmentWriter:
         self, store: bytes, disks: Mapping[int, node.NodeDisk], committer: Committer, *,
         home: Callable[[int], Home],
         adoptable: Callable[[int], list[tuple[int, tuple[int, ...], int]]],
+        barrier: Barrier,
     ) -> None:
         """`home(dataset)` chooses where a new segment goes; `adoptable(dataset)` lists unsealed
-        segments as (number, nodes, committed length)."""
+        segments as (number, nodes, committed length); `barrier` runs one job a node, side by
+        side, and gives the failures."""
         self._store = store
         self._disks = disks
         self._committer = committer
         self._home = home
         self._adoptable = adoptable
+        self._barrier = barrier
         self._waiting: deque[SmallContent] = deque()
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._expected = 1
+        committer.on_round(self._round_ended)
         self._segments: dict[int, _Open] = {}
         self._adopted: set[int] = set()
 
@@ -120,12 +138,30 @@ class SegmentWriter:
                     self._ready.wait()
                 if not self._waiting:
                     return
+                self._let_others_come()
                 group = self._take()
             by_dataset: dict[int, list[SmallContent]] = {}
             for one in group:
                 by_dataset.setdefault(one.dataset, []).append(one)
             for dataset, contents in by_dataset.items():
                 self._store_group(dataset, contents)
+
+    def _let_others_come(self) -> None:
+        """A bigger group costs hardly more than a small one, so wait for it where that is free:
+        while a commit is under way, and briefly for clients that were answered together."""
+        while self._committer.busy and len(self._waiting) < PIPELINE_ITEMS and not self._closed:
+            self._ready.wait(BUSY_WAIT_S)
+        deadline = clock.Deadline(LINGER_S)
+        while len(self._waiting) < self._expected and not self._closed:
+            left_s = deadline.left_s()
+            if not left_s:
+                break
+            self._ready.wait(left_s)
+        self._expected = min(len(self._waiting), PIPELINE_ITEMS)
+
+    def _round_ended(self) -> None:
+        with self._ready:
+            self._ready.notify()
 
     def _take(self) -> list[SmallContent]:
         group: list[SmallContent] = []
@@ -187,22 +223,11 @@ class SegmentWriter:
         data = b"".join(parts)
         if not data:
             return []
-        operations = []
-        failed = []
-        for number in opened.nodes:
-            disk = self._disks[number]
-            try:
-                operations.append((disk, disk.submit(
-                    _append, disk, self._path(disk, opened.number), opened.files[number], data,
-                    opened.end)))
-            except node.NodeFailed:
-                failed.append(number)
-        for disk, operation in operations:
-            try:
-                disk.outcome(operation)
-            except node.NodeFailed:
-                failed.append(disk.number)
-        return failed
+        jobs = [
+            (number, _appender(self._disks[number], opened.copies[number], data, opened.end))
+            for number in opened.nodes
+        ]
+        return sorted(self._barrier(jobs))
 
     # --- inside: segments ---------------------------------------------------------------------
 
@@ -241,8 +266,9 @@ class SegmentWriter:
             if disk is None or disk.suspect is not None:
                 return False
             try:
-                descriptor = os.open(self._path(disk, opened.number), os.O_RDWR | os.O_CLOEXEC)
-                opened.files[number] = descriptor
+                path = str(self._path(disk, opened.number))
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                opened.copies[number] = _Copy(path, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 sizes.add(os.fstat(descriptor).st_size)
             except OSError:
@@ -282,7 +308,8 @@ class SegmentWriter:
         if disk is None:
             raise node.NodeFailed("node.missing", number)
         header = segment.pack_header(self._store, opened.number, opened.dataset, disk.uuid_bytes)
-        opened.files[number] = disk.call(_create, disk, self._path(disk, opened.number), header)
+        path = self._path(disk, opened.number)
+        opened.copies[number] = _Copy(str(path), disk.call(_create, disk, path, header))
         opened.nodes.append(number)
 
     def _path(self, disk: node.NodeDisk, number: int) -> Path:
@@ -309,19 +336,25 @@ def _create(disk: node.NodeDisk, path: Path, header: bytes) -> int:
     return descriptor
 
 
-def _append(disk: node.NodeDisk, path: Path, descriptor: int, data: bytes, offset: int) -> None:
-    named, opened = os.stat(path), os.fstat(descriptor)
-    if named.st_ino != opened.st_ino or opened.st_size != offset:
-        raise OSError(f"{path} is not the file that was opened, or not where it ended")
-    atomic.write(descriptor, data, offset, point="segment.append")
-    disk.sync(descriptor, point="segment.sync")
+def _appender(disk: node.NodeDisk, copy: _Copy, data: bytes, offset: int) -> Callable[[], None]:
+    def job() -> None:
+        named, opened = os.stat(copy.path), os.fstat(copy.descriptor)
+        if named.st_ino != opened.st_ino or opened.st_size != offset:
+            raise OSError(f"{copy.path} is not the file that was opened, or not where it ended")
+        atomic.write(copy.descriptor, data, offset, point="segment.append")
+        try:
+            disk.sync(copy.descriptor, point="segment.sync")
+        except node.NodeFailed as failure:
+            raise OSError(str(failure)) from failure
+
+    return job
 
 
 def _close_files(opened: _Open) -> None:
-    for descriptor in opened.files.values():
+    for copy in opened.copies.values():
         with contextlib.suppress(OSError):
-            os.close(descriptor)
-    opened.files = {}
+            os.close(copy.descriptor)
+    opened.copies = {}
 
 
 def _too_few(have: int, need: int, *, full: bool) -> errors.HoldfastError:
@@ -365,11 +398,13 @@ class _ReadDescriptors:
 class _ReadFile:
     """Closes with its last reference, so that a reader in another thread may finish."""
 
+    descriptor = -1
+
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):
+        if self.descriptor >= 0:
             os.close(self.descriptor)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -78,7 +78,7 @@ class Session:
         self.shards = shard_writer.ShardWriter(self.disks, deadline_s=tuning.node_deadline_s)
         self.segments = segment_writer.SegmentWriter(
             self.store_bytes, self.disks, self.committer, home=self._segment_home,
-            adoptable=self._adoptable)
+            adoptable=self._adoptable, barrier=self.barrier)
         self.readers = readers.ReaderSlots(self.log.roots, self.log.majority)
         self.repairs = repairs.Repairs(self.folder, read_only=read_only)
         self._tables: dict[str, tuple[int, placement.Table]] = {}
@@ -86,6 +86,7 @@ class Session:
         self._health_lock = threading.Lock()
         self._topology: topology.Topology | None = None
         self._datasets: list[names.Dataset] = []
+        self._devices: dict[int, int] = {}
         self._segment_nodes: dict[int, tuple[int, ...]] = {}
 
     def open(self) -> None:
@@ -138,25 +139,60 @@ class Session:
         self._tables.clear()
 
     def barrier(
-        self, jobs: list[tuple[int, Callable[[], None]]], need: int
+        self, jobs: Sequence[tuple[int, Callable[[], None]]], need: int = 0
     ) -> dict[int, OSError]:
-        """Run one job a node, side by side; the failures by node number."""
+        """Run one job a node, side by side; the failures by node number.
+
+        Nodes on one device share a thread for it: their syncs queue up in the device anyway.
+        """
         del need
-        operations = []
-        failures: dict[int, OSError] = {}
+        groups: dict[int, list[tuple[int, Callable[[], None]]]] = {}
         for number, job in jobs:
-            disk = self.disks[number]
-            try:
-                operations.append(
-                    (disk, disk.submit(job, deadline_s=self.tuning.node_deadline_s)))
-            except node.NodeFailed as failure:
-                failures[number] = _as_os_error(failure)
-        for disk, operation in operations:
+            groups.setdefault(self._device_of(number), []).append((number, job))
+        failures: dict[int, OSError] = {}
+        if len(groups) == 1:  # one device: a thread of its own would wait for it just the same
+            self._usable_disk(jobs, failures)
+            _run_group(jobs, failures, set())
+            return failures
+        running = []
+        for group in groups.values():
+            left = {number for number, _ in group}
+            disk = self._usable_disk(group, failures)
+            if disk is not None:
+                running.append((disk, left, disk.submit(
+                    _run_group, group, failures, left,
+                    deadline_s=self.tuning.node_deadline_s)))
+        for disk, left, operation in running:
             try:
                 disk.outcome(operation)
             except node.NodeFailed as failure:
-                failures[disk.number] = _as_os_error(failure)
+                for number in list(left):
+                    failures[number] = OSError(str(failure))
+                    self.disks[number].suspect = self.disks[number].suspect or failure.reason
         return failures
+
+    def _device_of(self, number: int) -> int:
+        known = self._devices.get(number)
+        if known is None:
+            try:
+                known = os.stat(self.disks[number].root).st_dev
+            except (OSError, KeyError):
+                return -number
+            self._devices[number] = known
+        return known
+
+    def _usable_disk(
+        self, group: Sequence[tuple[int, Callable[[], None]]], failures: dict[int, OSError]
+    ) -> node.NodeDisk | None:
+        """A node of the group whose threads work; suspect ones fail at once."""
+        found = None
+        for number, _ in group:
+            disk = self.disks.get(number)
+            if disk is None or disk.suspect is not None:
+                failures[number] = OSError(f"node {number}: {disk.suspect if disk else 'away'}")
+            elif found is None:
+                found = disk
+        return found
 
     # --- datasets -----------------------------------------------------------------------------
 
@@ -298,5 +334,14 @@ def numbers_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _as_os_error(failure: node.NodeFailed) -> OSError:
-    return OSError(str(failure))
+def _run_group(
+    group: Sequence[tuple[int, Callable[[], None]]], failures: dict[int, OSError], left: set[int]
+) -> None:
+    """The jobs of nodes that share a device, one after the other; each may fail by itself."""
+    for number, job in group:
+        if number not in failures:
+            try:
+                job()
+            except OSError as error:
+                failures[number] = error
+        left.discard(number)
