@@ -23,6 +23,7 @@ from holdfast.kit import clock
 
 T = TypeVar("T")
 READ_TRIES = 3
+REBUILD_WAIT_S = 30.0
 OPEN_WAIT_S = 2.0  # how long opening waits for a lock before it trusts a consistent index
 
 
@@ -110,14 +111,16 @@ class Catalog:
     def read(self, reader: Reader[T]) -> T:
         """Run `reader` in one read transaction of an index that has all acknowledged commits."""
         for _ in range(READ_TRIES):
+            opened = self._index
             try:
                 self._refresh()
                 opened = self._index
-                assert opened is not None
+                if opened is None:
+                    raise index.StaleIndexError(str(self.path))
                 with opened.reading() as connection:
                     return reader(connection)
             except (index.StaleIndexError, index.DamagedIndexError) as error:
-                self._reopen(damaged=isinstance(error, index.DamagedIndexError))
+                self._mend_index(opened, damaged=isinstance(error, index.DamagedIndexError))
         raise errors.UnavailableError(
             "index.unreadable", "the index {path} cannot be read", path=str(self.path),
             hint="see whether the state folder's disk is full or failing; then holdfast index "
@@ -169,15 +172,18 @@ class Catalog:
 
     def rebuild(self) -> tuple[int, int]:
         """Make the index anew from the newest image and the log: (last commit, frames applied)."""
-        with self._opening:
-            self.log.lock.acquire(clock.Deadline(30))
-            try:
-                died = self.log.died_midway()
-                frames = self._build_anew()
-                self._recover(died_midway=died)
-                self.log.settle()
-            finally:
-                self.log.lock.release()
+        self.log.lock.acquire(clock.Deadline(REBUILD_WAIT_S))
+        try:
+            with self._opening:
+                return self._rebuild_locked()
+        finally:
+            self.log.lock.release()
+
+    def _rebuild_locked(self) -> tuple[int, int]:
+        died = self.log.died_midway()
+        frames = self._build_anew()
+        self._recover(died_midway=died)
+        self.log.settle()
         return self._applied[0], frames
 
     # --- inside: the lock and the log's end ---------------------------------------------------
@@ -343,6 +349,7 @@ class Catalog:
     def _have_index(self) -> None:
         """Under the lock: an open index with its applier, rebuilt where there is no sound one."""
         try:
+            self._let_go_if_stale()
             if self._index is None:
                 self._index = index.Index(self.path) if self.path.exists() else None
             if self._index is None:
@@ -354,6 +361,16 @@ class Catalog:
                 self._applied = position
         except (index.StaleIndexError, index.DamagedIndexError, apsw.Error):
             self._build_anew()
+
+    def _let_go_if_stale(self) -> None:
+        """Another process made the index anew: open that one, do not make yet another."""
+        if self._index is None:
+            return
+        try:
+            self._index.check_current()
+        except index.StaleIndexError:
+            self._index.close()
+            self._index, self._applier, self._applied, self._seen = None, None, (-1, b""), -1
 
     def _catch_up(self) -> None:
         """Apply the frames that follow the index's position; rebuild where it is not in the log."""
@@ -408,17 +425,22 @@ class Catalog:
                              _position(connection))
             self._index, self._seen = fresh, _position(connection)[0]
 
-    def _reopen(self, *, damaged: bool) -> None:
-        with self._opening:
-            self._index, self._applier, self._applied, self._seen = None, None, (-1, b""), -1
-            if self._read_only:
-                self._open_in_memory()
-                return
-        if damaged:
-            self.rebuild()
+    def _mend_index(self, failed: index.Index | None, *, damaged: bool) -> None:
+        """The index that a reader used is stale or damaged: have a sound one, made once for all."""
+        if self._read_only:
+            with self._opening:
+                if self._index is failed:
+                    self._open_in_memory()
             return
-        with self._locked(clock.Deadline(OPEN_WAIT_S * 5)):
-            pass
+        self.log.lock.acquire(clock.Deadline(REBUILD_WAIT_S))
+        try:
+            with self._opening:
+                if damaged and self._index is failed:
+                    self._rebuild_locked()
+                else:
+                    self._sync_locked()
+        finally:
+            self.log.lock.release()
 
     # --- inside: images -----------------------------------------------------------------------
 
