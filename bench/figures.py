@@ -49,7 +49,7 @@ def summary(row: Row, samples: Sequence[Sample]) -> dict[str, Any]:
         "name": row.name, "title": row.title, "unit": row.unit, "reference_title": row.reference,
         "rounds": len(samples),
         "measured": _range(measured), "reference": _range(reference), "ratio": _range(ratios),
-        "floor": row.floor, "aim": row.aim, "verdict": _verdict(row, ratio),
+        "absolute": row.absolute, "floor": row.floor, "aim": row.aim, "verdict": _verdict(row, ratio),
         "peak_rss_bytes": max(sample.peak_bytes for sample in samples),
         "notes": sorted({sample.note for sample in samples if sample.note}),
         "samples": [dataclasses.asdict(sample) for sample in samples],
@@ -71,10 +71,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
     ratio = row["ratio"]
     peak = row["peak_rss_bytes"]
+    shown = f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})"
     return (
-        row["title"], row["unit"], _show(row["reference"]["median"]),
+        row["title"], row["unit"],
+        "-" if row["absolute"] else _show(row["reference"]["median"]),
         _show(row["measured"]["median"]),
-        f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
+        "-" if row["absolute"] else shown,
         f"{row['floor']:g}", f"{row['aim']:g}", row["verdict"],
         f"{peak / (1 << 20):.0f}" if peak else "-",
     )
