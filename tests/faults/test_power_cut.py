@@ -6,6 +6,7 @@ moments (prefixes, torn sectors, reordered writes) are mounted and the store on 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -19,7 +20,7 @@ from tests.faults.histories import HISTORIES
 from tests.support import blockdev, crash, mounts, need, processes, shutdown
 from tests.support.replay import BlockLog, CutPoint, ImageMaker
 from tests.support.shutdown import Cut
-from tests.support.workload import Op, View, allowed
+from tests.support.workload import Op, View, allowed, states
 
 pytestmark = [*need.root(*blockdev.COMMANDS, libraries=("mfusepy",)), pytest.mark.fault]
 
@@ -38,6 +39,13 @@ HISTORY = (
     Op("batch", "/data/many", size=500, seed=5, count=8),
     Op("collect"),
 )
+SINGLE = (
+    Op("put", "/media/large", size=1_300_000, seed=1),
+    Op("put", "/data/large", size=400_000, seed=2),
+    Op("put", "/data/small", size=3000, seed=3),
+    Op("put", "/media/small", size=3000, seed=4),
+)
+NODES = tuple(f"d{number}" for number in range(1, 7))
 HISTORIES_HERE = {"mixed": HISTORY, **HISTORIES}
 
 
@@ -68,6 +76,30 @@ def test_a_cut_between_two_operations_loses_nothing(tmp_path: Path, kind: str, h
             done, started = writer.done(), sum("start" in line for line in writer.lines())
             right = allowed(HISTORY, done, started, writer.items())
             wrong = judge.verdict(right)
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("op", SINGLE, ids=lambda op: f"{op.path.strip('/').replace('/', '-')}")
+def test_a_put_is_whole_when_all_disks_lose_power_as_it_is_acknowledged(
+    tmp_path: Path, op: Op
+) -> None:
+    with contextlib.ExitStack() as stack:
+        folders = [tmp_path / "store" / name for name in (*NODES, "state")]
+        (tmp_path / "store").mkdir()
+        disks = [stack.enter_context(shutdown.power_cut(folder)) for folder in folders]
+        prepare(tmp_path / "store")
+        with processes.writer(
+            FACTORY, tmp_path / "store", (op,), tmp_path / "report"
+        ) as writer:
+            writer.wait_until_done(1)
+            for disk in disks:
+                disk.cut(Cut.LOG_LOST)
+            writer.kill()
+        for disk in disks:
+            disk.power_back()
+        with judging(tmp_path / "store") as judge:
+            wrong = judge.verdict(states((op,))[1:])
 
     assert wrong == []
 
