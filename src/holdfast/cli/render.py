@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast import errors
 from holdfast.cli.output import Output
 from holdfast.kit import clock, language, units
-from holdfast.model import objects, observation
+from holdfast.model import notice, objects, observation
 from holdfast.model import snapshot as snapshotting
 from holdfast.operations import copying, names
 from holdfast.operations import datasets as sets
@@ -41,6 +41,10 @@ def sentence(template: str, fields: Mapping[str, errors.Field]) -> str:
     return errors.fill(_(template), fields)
 
 
+def told(found: notice.Notice) -> str:
+    return sentence(found.message, found.fields)
+
+
 def item_teller(out: Output) -> Callable[[copying.Item], None]:
     """Tells of each item as it is done: lines of JSON, or a note for what was left out."""
 
@@ -66,7 +70,7 @@ def copied(out: Output, report: copying.Report, verb: str) -> None:
         )
     )
     for warning in report.warnings:
-        out.note(_("warning: {message}").format(message=_(warning)))
+        out.note(_("warning: {message}").format(message=told(warning)))
 
 
 def changed(out: Output, report: copying.Report, verb: str) -> None:

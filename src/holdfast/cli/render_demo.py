@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from holdfast.cli import render, render_store, shape
 from holdfast.cli.output import Output
 from holdfast.kit import language, units
-from holdfast.operations import demo, demo_traffic, status
+from holdfast.model import notice
+from holdfast.operations import demo, demo_traffic
 
 _ = language.text
 PHASES = {
@@ -17,12 +18,12 @@ PHASES = {
 }
 
 
-def teller(out: Output) -> Callable[[status.Sentence], None]:
+def teller(out: Output) -> Callable[[notice.Notice], None]:
     """Tells of each scene when it is over."""
 
-    def tell(found: status.Sentence) -> None:
-        out.event("item", render_store.told(found))
-        out.say("· " + render.sentence(found.message, found.fields))
+    def tell(found: notice.Notice) -> None:
+        out.event("item", found)
+        out.say("· " + render.told(found))
 
     return tell
 

@@ -29,7 +29,8 @@ DURABILITIES = {
 
 def plan_data(made: planning.Plan) -> dict[str, object]:
     return {
-        "digest": made.digest, "steps": made.steps, "refusals": made.refusals,
+        "digest": made.digest, "steps": [_step_data(one) for one in made.steps],
+        "refusals": [_refusal_data(one) for one in made.refusals],
         "warnings": made.warnings, "usable_bytes": made.usable_bytes,
         "applicable": not made.refusals, "converged": not (made.steps or made.refusals),
     }
@@ -47,7 +48,7 @@ def plan(out: Output, made: planning.Plan) -> None:
         ))
         out.line(_("hint: {hint}").format(hint=render.sentence(refusal.hint, fields)))
     for warning in made.warnings:
-        out.line(_("warning: {message}").format(message=_(warning)))
+        out.line(_("warning: {message}").format(message=render.told(warning)))
     if made.usable_bytes is not None:
         out.line(_("usable: {size}").format(size=units.show_size(made.usable_bytes)))
     if not made.steps and not made.refusals:
@@ -71,7 +72,7 @@ def step_teller(out: Output) -> Callable[[converge.Applied], None]:
 def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) -> None:
     out.event("result", {"digest": made.digest, "steps_done": len(done)})
     for warning in made.warnings:
-        out.note(_("warning: {message}").format(message=_(warning)))
+        out.note(_("warning: {message}").format(message=render.told(warning)))
     if done:
         out.say(_("done: {count} steps").format(count=len(done)))
     else:
@@ -81,8 +82,8 @@ def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) 
 def status_data(found: judging.Status) -> dict[str, object]:
     return {
         "healthy": found.healthy,
-        "risk": told(found.risk), "service": told(found.service), "activity": told(found.activity),
-        "advice": [told(one) for one in found.advice],
+        "risk": found.risk, "service": found.service, "activity": found.activity,
+        "advice": found.advice,
         "bytes_by_margin": margins(judging.bytes_by_margin(found.seen).items()),
         "observation": {
             **_mapping(shape.plain(found.seen)),
@@ -94,22 +95,14 @@ def status_data(found: judging.Status) -> dict[str, object]:
     }
 
 
-def told(found: judging.Sentence) -> dict[str, object]:
-    """A sentence for JSON: always English."""
-    return {
-        "code": found.code, "message": errors.fill(found.message, found.fields),
-        "fields": found.fields,
-    }
-
-
 def status(out: Output, found: judging.Status) -> None:
     seen = found.seen
     render.pairs(out, [
         (_("healthy"), _("yes") if found.healthy else _("no")),
-        (_("can data be lost"), render.sentence(found.risk.message, found.risk.fields)),
-        (_("can it be used"), render.sentence(found.service.message, found.service.fields)),
-        (_("under way"), render.sentence(found.activity.message, found.activity.fields)),
-        *((_("to do"), render.sentence(one.message, one.fields)) for one in found.advice),
+        (_("can data be lost"), render.told(found.risk)),
+        (_("can it be used"), render.told(found.service)),
+        (_("under way"), render.told(found.activity)),
+        *((_("to do"), render.told(one)) for one in found.advice),
     ])
     out.line()
     out.table(
@@ -151,6 +144,19 @@ def initialised(out: Output, written: initialise.Initialised) -> None:
         else:
             out.say(text)
     out.say(_("next: look at it, then holdfast plan and holdfast apply"))
+
+
+def _step_data(step: planning.Step) -> dict[str, shape.Json]:
+    reason = errors.fill(step.reason, step.fields)
+    return {**_mapping(shape.plain(step)), "reason": reason}
+
+
+def _refusal_data(refusal: planning.Refusal) -> dict[str, shape.Json]:
+    return {
+        **_mapping(shape.plain(refusal)),
+        "message": errors.fill(refusal.message, refusal.fields),
+        "hint": errors.fill(refusal.hint, refusal.fields),
+    }
 
 
 def _node_row(node: observation.NodeObservation) -> tuple[str, ...]:

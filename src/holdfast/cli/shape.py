@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from holdfast import errors
 from holdfast.kit import clock, language
+from holdfast.model import notice
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -23,6 +24,8 @@ def plain(value: object) -> Json:
         return plain(value.value)
     if isinstance(value, errors.HoldfastError):
         return error(value)
+    if isinstance(value, notice.Notice):
+        return {"code": value.code, "message": str(value), "fields": plain(value.fields)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         rows = ((one.name, getattr(value, one.name)) for one in dataclasses.fields(value))
         return dict(_named(name, field) for name, field in rows)

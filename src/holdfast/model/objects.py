@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from holdfast import errors
+from holdfast.model import notice
 
 SNAPSHOT_FOLDER = ".snapshot"
 NAME_BYTES_MAX = 255
@@ -48,7 +49,7 @@ class ObjectInfo:
     digest: str | None = None
     attributes: Attributes = Attributes()
     margin: int | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[notice.Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from holdfast.model import notice
+
 
 class Health(enum.Enum):
     """Of a node. UNKNOWN: it could not be asked."""
@@ -83,4 +85,4 @@ class Observation:
     log_up: int
     heal_queue: int
     heal_bytes: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[notice.Notice, ...] = ()

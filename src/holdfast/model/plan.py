@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from holdfast.model import notice
+
 Value = str | int | float | bool | None | tuple[str, ...]
 
 
@@ -41,11 +43,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Empty steps and refusals: converged. `warnings` are (code, English, fields-free) sentences."""
+    """Empty steps and refusals: converged. `warnings` stop nothing, but a person should know them."""
 
     steps: tuple[Step, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[notice.Notice, ...] = ()
     usable_bytes: int | None = None
 
     @property

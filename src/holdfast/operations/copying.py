@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from holdfast import errors
+from holdfast.model import notice
 
 SHOWN_MAX = 5
 STOPPING = frozenset({"quota.full", "space.full", "dataset.none"})
@@ -20,7 +21,7 @@ class Item:
     target: str
     size_bytes: int = 0
     margin: int | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[notice.Notice, ...] = ()
     error: errors.HoldfastError | None = None
 
 
@@ -43,7 +44,7 @@ DEFAULT = Options()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`left_out` holds what was not copied; `warnings` are (English) sentences, each once."""
+    """`left_out` holds what was not copied; each of `warnings` stands there once."""
 
     objects: int
     folders: int
@@ -51,7 +52,7 @@ class Report:
     elapsed_s: float
     lowest_margin: int | None
     left_out: tuple[Item, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[notice.Notice, ...]
 
     def raise_if_partial(self) -> None:
         """Raises PartialError when something was left out and something was done; when nothing
@@ -81,7 +82,7 @@ class Tally:
     _size_bytes: int = 0
     _margins: set[int] = field(default_factory=set)
     _left_out: list[Item] = field(default_factory=list)
-    _warnings: dict[str, None] = field(default_factory=dict)
+    _warnings: dict[notice.Notice, None] = field(default_factory=dict)
 
     def note(self, item: Item) -> None:
         """Raises the item's error when it would meet every later item too."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from holdfast import config, errors
 from holdfast.engines import registry
 from holdfast.kit import clock, units
-from holdfast.model import snapshot
+from holdfast.model import notice, snapshot
 from holdfast.operations import (
     context,
     converge,
@@ -60,7 +60,7 @@ class Request:
     keep: bool = False
     settle_s: float = 2.0
     progress: Callable[[context.Progress], None] = context.ignore_progress
-    tell: Callable[[status.Sentence], None] = lambda _: None
+    tell: Callable[[notice.Notice], None] = lambda _: None
     cancel: threading.Event | None = None
 
 
@@ -88,7 +88,7 @@ class Report:
     destroyed: tuple[str, ...]
     margins_before: dict[int, int]
     margins_after: dict[int, int]
-    risk_after: status.Sentence
+    risk_after: notice.Notice
     reads: tuple[demo_traffic.Latency, ...]
     writes: tuple[demo_traffic.Latency, ...]
     failures: tuple[str, ...]
@@ -231,7 +231,7 @@ class _Run:
         return compared, found
 
     def _say(self, code: str, message: str, **fields: errors.Field) -> None:
-        self._tell(status.Sentence(code=code, message=message, fields=fields))
+        self._tell(notice.Notice(code=code, message=message, fields=fields))
 
 
 @contextlib.contextmanager
@@ -248,7 +248,7 @@ def _store(request: Request, file: Path) -> Iterator[context.Context]:
         engine.open()
         sentence = "six nodes in three domains below {folder}; posts: replicas 3, videos: erasure 4+2"
         request.tell(
-            status.Sentence(
+            notice.Notice(
                 code="demo.prepared", message=sentence, fields={"folder": str(request.folder)}
             )
         )

@@ -47,15 +47,16 @@ def expand_each(
 
 
 def walk(data: api.DataPlane, folder: str) -> Iterator[objects.ObjectInfo]:
-    """All that lies under a folder: each folder before what it holds. Not the folder itself."""
-    waiting = [folder]
-    while waiting:
-        folders = []
-        for info in data.list_objects(waiting.pop(), recursive=False):
-            yield info
-            if is_folder(info):
-                folders.append(info.path)
-        waiting.extend(reversed(folders))
+    """All that lies under a folder: each folder right before what it holds. Not the folder itself."""
+    listings = [data.list_objects(folder, recursive=False)]
+    while listings:
+        info = next(listings[-1], None)
+        if info is None:
+            listings.pop()
+            continue
+        yield info
+        if is_folder(info):
+            listings.append(data.list_objects(info.path, recursive=False))
 
 
 def is_folder(info: objects.ObjectInfo) -> bool:

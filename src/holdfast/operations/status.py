@@ -4,12 +4,13 @@ what should I do. Pure but for `look`, which observes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from holdfast.errors import Field
 from holdfast.kit import clock, units
 from holdfast.model import observation
+from holdfast.model.notice import Notice
 from holdfast.operations import context
 
 OBSERVE_S = 30.0
@@ -18,24 +19,15 @@ GONE_STATES = frozenset({"removed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """A code, an English template and its fields, to be shown in the reader's language."""
-
-    code: str
-    message: str
-    fields: Mapping[str, Field] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`healthy`: every node is up, every byte has the margin it should have, the commit log is
     complete, and all of that is known."""
 
     healthy: bool
-    risk: Sentence
-    service: Sentence
-    activity: Sentence
-    advice: tuple[Sentence, ...]
+    risk: Notice
+    service: Notice
+    activity: Notice
+    advice: tuple[Notice, ...]
     seen: observation.Observation
 
 
@@ -50,7 +42,7 @@ def judge(seen: observation.Observation) -> Status:
         risk=_risk(seen),
         service=_service(seen),
         activity=_activity(seen),
-        advice=advice or (Sentence(code="status.nothing_to_do", message="nothing to do"),),
+        advice=advice or (Notice(code="status.nothing_to_do", message="nothing to do"),),
         seen=seen,
     )
 
@@ -105,27 +97,27 @@ def _unknown(seen: observation.Observation) -> tuple[str, ...]:
     )
 
 
-def _risk(seen: observation.Observation) -> Sentence:
+def _risk(seen: observation.Observation) -> Notice:
     if not seen.initialised:
-        return Sentence(code="risk.no_store", message="there is no store yet, so nothing to lose")
+        return Notice(code="risk.no_store", message="there is no store yet, so nothing to lose")
     for dataset, margin, size_bytes in _below_target(seen):
         return _risk_below(dataset, margin, size_bytes)
     if unknown := _unknown(seen):
-        return Sentence(
+        return Notice(
             code="risk.unknown", message="not known: {datasets} could not be counted",
             fields={"datasets": unknown},
         )
     margins = [margin for margin, size_bytes in bytes_by_margin(seen).items() if size_bytes]
     if not margins:
-        return Sentence(code="risk.empty", message="no: nothing is stored yet")
+        return Notice(code="risk.empty", message="no: nothing is stored yet")
     if min(margins) == 0:
         single = tuple(one.name for one in seen.datasets if one.target_margin == 0)
-        return Sentence(
+        return Notice(
             code="risk.single_copy",
             message="yes: one node failure loses what {datasets} hold; they are kept only once",
             fields={"datasets": single},
         )
-    return Sentence(
+    return Notice(
         code="risk.none", message="no: everything survives {margin} more node failures",
         fields={"margin": min(margins)},
     )
@@ -133,7 +125,7 @@ def _risk(seen: observation.Observation) -> Sentence:
 
 def _risk_below(
     dataset: observation.DatasetObservation, margin: int, size_bytes: int
-) -> Sentence:
+) -> Notice:
     fields: dict[str, Field] = {
         "dataset": dataset.name, "size": units.show_size(size_bytes),
         "margin": margin, "target": dataset.target_margin,
@@ -143,47 +135,47 @@ def _risk_below(
             "yes: {size} of {dataset} cannot be read now: more nodes are gone than {dataset} "
             "survives; nothing was deleted"
         )
-        return Sentence(code="risk.lost", message=message, fields=fields)
+        return Notice(code="risk.lost", message=message, fields=fields)
     if margin == 0:
         message = "yes: one more node failure loses {size} of {dataset}"
-        return Sentence(code="risk.next_failure", message=message, fields=fields)
+        return Notice(code="risk.next_failure", message=message, fields=fields)
     message = (
         "not yet: {size} of {dataset} survive {margin} more node failures; they should survive "
         "{target}"
     )
-    return Sentence(code="risk.reduced", message=message, fields=fields)
+    return Notice(code="risk.reduced", message=message, fields=fields)
 
 
-def _service(seen: observation.Observation) -> Sentence:
+def _service(seen: observation.Observation) -> Notice:
     if not seen.initialised:
-        return Sentence(code="service.none", message="no: it must be prepared first")
+        return Notice(code="service.none", message="no: it must be prepared first")
     if not seen.writable:
-        return Sentence(
+        return Notice(
             code="service.read_only", message="read only: {reason}",
             fields={"reason": seen.reason or "not known"},
         )
     if seen.log_members and seen.log_up < seen.log_members:
-        return Sentence(
+        return Notice(
             code="service.log_reduced",
             message="read and write; {up} of {members} copies of the commit log answer",
             fields={"up": seen.log_up, "members": seen.log_members},
         )
-    return Sentence(code="service.full", message="read and write")
+    return Notice(code="service.full", message="read and write")
 
 
-def _activity(seen: observation.Observation) -> Sentence:
+def _activity(seen: observation.Observation) -> Notice:
     if seen.heal_queue:
-        return Sentence(
+        return Notice(
             code="activity.heal_waiting",
             message="{count} pieces ({size}) wait to be healed",
             fields={"count": seen.heal_queue, "size": units.show_size(seen.heal_bytes)},
         )
-    return Sentence(code="activity.idle", message="nothing is waiting")
+    return Notice(code="activity.idle", message="nothing is waiting")
 
 
-def _advice(seen: observation.Observation) -> Iterator[Sentence]:
+def _advice(seen: observation.Observation) -> Iterator[Notice]:
     if not seen.initialised:
-        yield Sentence(code="advice.apply", message="run holdfast apply to prepare the nodes")
+        yield Notice(code="advice.apply", message="run holdfast apply to prepare the nodes")
         return
     for node in nodes_not_up(seen):
         fields: dict[str, Field] = {
@@ -192,21 +184,20 @@ def _advice(seen: observation.Observation) -> Iterator[Sentence]:
         }
         if node.health is observation.Health.NEW:
             message = "node {node} is in the file but not in the store: run holdfast apply"
-            yield Sentence(code="advice.node_new", message=message, fields=fields)
+            yield Notice(code="advice.node_new", message=message, fields=fields)
         else:
             message = "look at node {node} at {path}: it is {health} ({reason})"
-            yield Sentence(code="advice.node", message=message, fields=fields)
+            yield Notice(code="advice.node", message=message, fields=fields)
     for dataset in seen.datasets:
         yield from _quota_advice(dataset)
-    for warning in seen.warnings:
-        yield Sentence(code="advice.warning", message="{warning}", fields={"warning": warning})
+    yield from seen.warnings
 
 
-def _quota_advice(dataset: observation.DatasetObservation) -> Iterator[Sentence]:
+def _quota_advice(dataset: observation.DatasetObservation) -> Iterator[Notice]:
     used = dataset.used_bytes.value
     if not dataset.quota_bytes or not isinstance(used, int) or used < 0.9 * dataset.quota_bytes:
         return
-    yield Sentence(
+    yield Notice(
         code="advice.quota", message="dataset {dataset} has used {used} of its quota of {quota}",
         fields={
             "dataset": dataset.name, "used": units.show_size(used),

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from holdfast import errors
-from holdfast.operations import context, demo, demo_data, status
+from holdfast.model import notice
+from holdfast.operations import context, demo, demo_data
 
 LITTLE = demo_data.Amount(small_files=300, large_files=1, large_bytes=8 << 20)
 
 
 @pytest.mark.slow
 def test_the_demo_destroys_two_nodes_and_every_byte_is_equal(tmp_path: Path) -> None:
-    told: list[status.Sentence] = []
+    told: list[notice.Notice] = []
     folder = tmp_path / "demo"
 
     report = demo.run(

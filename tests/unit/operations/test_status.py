@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from holdfast.model import observation
+from holdfast.model import notice, observation
 from holdfast.operations import status
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -88,12 +88,12 @@ def test_advice_names_nodes_quotas_and_warnings() -> None:
             dataset((2, 95), used=95, quota=100),
             nodes=(node(health=observation.Health.UNMOUNTED), node("d2", observation.Health.NEW)),
         ),
-        warnings=("two nodes on one device",),
+        warnings=(notice.Notice(code="node.one_disk", message="two nodes on one device"),),
     )
 
     codes = [one.code for one in status.judge(found).advice]
 
-    assert codes == ["advice.node", "advice.node_new", "advice.quota", "advice.warning"]
+    assert codes == ["advice.node", "advice.node_new", "advice.quota", "node.one_disk"]
 
 
 def test_waiting_heals_are_told() -> None:

@@ -15,7 +15,7 @@ from holdfast.engines.embedded import (
     session,
     snapshots,
 )
-from holdfast.model import objects, topology
+from holdfast.model import notice, objects, topology
 
 FORMAT = "holdfast.metadata/1"
 
@@ -51,7 +51,7 @@ def info_of_put(
         margin = opened.segment_margin(content[1])
     wanted = protection.parity
     warnings = () if margin is None or margin >= wanted else (
-        "fewer pieces than wanted could be written",)
+        notice.Notice(code="put.reduced", message="fewer pieces than wanted could be written"),)
     return objects.ObjectInfo(
         path=path, kind=objects.ObjectKind.OBJECT, size_bytes=change.size,
         version=f"{change.txn:x}", modified_ns=change.modified_ns,

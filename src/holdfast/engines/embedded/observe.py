@@ -12,14 +12,15 @@ from holdfast.engines.embedded import (
     collect,
     names,
     placement,
+    plan,
     readers,
     sentinel,
     session,
     spares,
     store,
 )
-from holdfast.kit import clock
-from holdfast.model import observation, spec, topology
+from holdfast.kit import clock, units
+from holdfast.model import notice, observation, spec, topology
 
 SOURCE_NODE, SOURCE_INDEX = "the node's file system", "the index"
 Fact = observation.Fact
@@ -189,18 +190,21 @@ def _bytes_by_margin(
 
 def _warnings(
     opened: session.Session, nodes: tuple[observation.NodeObservation, ...]
-) -> Iterable[str]:
-    devices = Counter(one.device.value for one in nodes if one.device.known)
-    for device, count in devices.items():
-        if count > 1:
-            yield f"{count} nodes lie on one real disk ({device}): if it fails, they fail together"
+) -> Iterable[notice.Notice]:
+    yield from plan.one_disk(nodes)
     pinned = readers.pins(opened.log.roots())
     waiting = opened.catalog.read(collect.waiting_bytes)
     if waiting and pinned:
-        pids = ", ".join(sorted({str(one.pid) for one in pinned}))
-        yield f"{waiting} bytes wait to be freed until processes {pids} have finished reading"
+        yield notice.Notice(
+            code="collect.readers",
+            message="{size} wait to be freed until processes {pids} have finished reading",
+            fields={"size": units.show_size(waiting), "bytes": waiting,
+                    "pids": tuple(sorted({str(one.pid) for one in pinned}))})
     for number, name in sorted(opened.log.damaged):
-        yield f"the commit log copy {name} on node {opened.node_name(number)} was damaged"
+        yield notice.Notice(
+            code="log.copy_damaged",
+            message="the commit log copy {name} on node {node} was damaged",
+            fields={"name": name, "node": opened.node_name(number)})
 
 
 def _devices(found: store.Found) -> Counter[int]:

@@ -20,7 +20,7 @@ from holdfast import errors
 from holdfast.engines.embedded import capacity, domains
 from holdfast.engines.embedded.placement_table import Table, movement
 from holdfast.engines.embedded.spares import domain_margin, spares, target_margin
-from holdfast.model import topology
+from holdfast.model import notice, topology
 
 if TYPE_CHECKING:
     import numpy
@@ -42,7 +42,6 @@ __all__ = [
     "warnings",
 ]
 
-Warning_ = tuple[str, str, dict[str, errors.Field]]
 
 GROUPS_SMALL = 256
 GROUPS_LARGE = 4096
@@ -111,8 +110,8 @@ def check(nodes: topology.Topology, protection: topology.Protection) -> None:
         )  # fmt: skip
 
 
-def warnings(nodes: topology.Topology, protection: topology.Protection) -> tuple[Warning_, ...]:
-    """What a person should know of a protection that check() accepts: (code, template, fields)."""
+def warnings(nodes: topology.Topology, protection: topology.Protection) -> tuple[notice.Notice, ...]:
+    """What a person should know of a protection that check() accepts."""
     usable = domains.placeable(nodes)
     if len(usable) < protection.width or protection.width == 1:
         return ()
@@ -123,22 +122,18 @@ def warnings(nodes: topology.Topology, protection: topology.Protection) -> tuple
         "margin": protection.parity,
     }  # fmt: skip
     if rule.carried and rule.level > 0:
-        return ((
-            "placement.inner_domains",
-            (
-                "{protection} cannot be spread over {domains} outer domains so that each may "
-                "fail: it is kept apart by the domains inside them"
-            ),
-            fields,
+        return (notice.Notice(
+            code="placement.inner_domains",
+            message="{protection} cannot be spread over {domains} outer domains so that each may "
+            "fail: it is kept apart by the domains inside them",
+            fields=fields,
         ),)  # fmt: skip
     if not rule.carried and protection.scheme is topology.Scheme.REPLICAS:
-        return ((
-            "placement.shared_domains",
-            (
-                "{protection} in {domains} domains puts several replicas in one domain: {margin} "
-                "nodes may fail, but fewer domains than that"
-            ),
-            fields,
+        return (notice.Notice(
+            code="placement.shared_domains",
+            message="{protection} in {domains} domains puts several replicas in one domain: {margin} "
+            "nodes may fail, but fewer domains than that",
+            fields=fields,
         ),)  # fmt: skip
     return ()
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from holdfast import errors
 from holdfast.engines.embedded import placement
-from holdfast.model import observation, spec, topology
+from holdfast.model import notice, observation, spec, topology
 from holdfast.model.plan import Plan, Refusal, Step, Value
 
 CREATE_STORE, ADD_NODE = "create_store", "add_node"
@@ -34,8 +34,8 @@ _BAD_NODES = {
         "the file holdfast.node at {path} of node {node} is damaged",
         "restore that file from a backup of the node, or take the node out and replace it"),
     "node.network": (
-        "{path} of node {node} is on a network file system, where locks and syncs cannot be "
-        "trusted", "use a local disk; past one machine use an engine for clusters"),
+        ("{path} of node {node} is on a network file system, where locks and syncs cannot be "
+         "trusted"), "use a local disk; past one machine use an engine for clusters"),
     "node.read_only": (
         "{path} of node {node} is read-only", "mount it read-write, or look at the disk: dmesg"),
     "node.unmounted": (
@@ -48,7 +48,7 @@ def plan(desired: spec.Spec, observed: observation.Observation) -> Plan:
     """Empty means converged."""
     steps: list[Step] = []
     refusals: list[Refusal] = []
-    warnings = list(_one_disk(observed))
+    warnings = list(one_disk(observed.nodes))
     if observed.initialised:
         _known_store(observed, steps, refusals, warnings)
     else:
@@ -67,6 +67,21 @@ def tolerated(datasets: tuple[spec.DatasetSpec, ...]) -> int:
     """F: the largest number of node failures that any dataset promises; at least 2, so that
     usual protections can be added later without more copies of the log."""
     return max(2, *(one.protection.parity for one in datasets)) if datasets else 2
+
+
+def one_disk(nodes: tuple[observation.NodeObservation, ...]) -> list[notice.Notice]:
+    """Of nodes that are counted as apart, but are not: for each disk that holds several, one."""
+    by_device: defaultdict[object, list[str]] = defaultdict(list)
+    for one in nodes:
+        if one.device.known:
+            by_device[one.device.value].append(one.name)
+    return [
+        notice.Notice(
+            code="node.one_disk",
+            message="nodes {nodes} lie on one real disk: if it fails, they fail together",
+            fields={"nodes": tuple(names)})
+        for names in by_device.values() if len(names) > 1
+    ]
 
 
 def _new_store(
@@ -90,7 +105,7 @@ def _new_store(
 
 def _known_store(
     observed: observation.Observation, steps: list[Step], refusals: list[Refusal],
-    warnings: list[str],
+    warnings: list[notice.Notice],
 ) -> None:
     for one in observed.nodes:
         if one.health is Health.UP:
@@ -101,15 +116,17 @@ def _known_store(
                 reason="the file has it, the store does not",
                 fields={"path": one.path, "domain": "/".join(one.domain)}))
         elif one.reason == "node.not_in_file":
-            warnings.append(
-                f"node {one.name} belongs to the store but is not in the file; it is not used")
+            warnings.append(notice.Notice(
+                code=one.reason,
+                message="node {node} belongs to the store but is not in the file; it is not used",
+                fields={"node": one.name}))
         elif one.state == "new" or one.reason == "node.unmounted":
             refusals.append(_refuse_node(one))
 
 
 def _datasets(
     desired: spec.Spec, observed: observation.Observation, nodes: topology.Topology,
-    steps: list[Step], refusals: list[Refusal], warnings: list[str],
+    steps: list[Step], refusals: list[Refusal], warnings: list[notice.Notice],
 ) -> None:
     there = {one.name: one for one in observed.datasets}
     for wanted in desired.datasets:
@@ -129,13 +146,18 @@ def _datasets(
                 name=wanted.name, there=found.protection, wanted=str(wanted.protection)))
         elif found.quota_bytes != wanted.quota_bytes:
             steps.append(_dataset_step(CHANGE_DATASET, wanted, "the file asks for another quota"))
-    for left in there:
-        warnings.append(f"dataset {left} is in the store but not in the file; it is kept")
+    warnings.extend(
+        notice.Notice(
+            code="dataset.not_in_file",
+            message="dataset {dataset} is in the store but not in the file; it is kept",
+            fields={"dataset": left})
+        for left in there
+    )
 
 
 def _new_dataset(
     wanted: spec.DatasetSpec, observed: observation.Observation, nodes: topology.Topology,
-    steps: list[Step], refusals: list[Refusal], warnings: list[str],
+    steps: list[Step], refusals: list[Refusal], warnings: list[notice.Notice],
 ) -> None:
     overlap = next((one for one in observed.datasets if _overlap(one.path, wanted.path)), None)
     if overlap is not None:
@@ -159,8 +181,7 @@ def _new_dataset(
             "choose a protection that survives fewer failures, or put it into a new store",
             name=wanted.name, wanted=wanted.protection.parity, members=observed.log_members))
         return
-    for _, template, fields in placement.warnings(nodes, wanted.protection):
-        warnings.append(errors.fill(template, fields))
+    warnings.extend(placement.warnings(nodes, wanted.protection))
     steps.append(_dataset_step(CREATE_DATASET, wanted, "the file has it, the store does not"))
 
 
@@ -191,17 +212,6 @@ def _topology(desired: spec.Spec, observed: observation.Observation) -> topology
 def _capacity(one: observation.NodeObservation) -> int:
     value = one.capacity_bytes.value
     return value if isinstance(value, int) and value > 0 else 1
-
-
-def _one_disk(observed: observation.Observation) -> list[str]:
-    by_device: defaultdict[object, list[str]] = defaultdict(list)
-    for one in observed.nodes:
-        if one.device.known:
-            by_device[one.device.value].append(one.name)
-    return [
-        f"nodes {', '.join(names)} lie on one real disk: if it fails, they fail together"
-        for names in by_device.values() if len(names) > 1
-    ]
 
 
 def _refuse_node(one: observation.NodeObservation) -> Refusal:

@@ -171,20 +171,20 @@ def test_check_accepts_exactly_what_the_rule_allows(
 
 
 def test_replicas_that_must_share_a_domain_are_warned_of() -> None:
-    [(code, template, fields)] = placement.warnings(cases.shelves([2, 2]), topology.replicas(3))
+    [warning] = placement.warnings(cases.shelves([2, 2]), topology.replicas(3))
 
-    assert code == "placement.shared_domains"
-    assert errors.fill(template, fields).startswith("replicas 3 in 2 domains")
+    assert warning.code == "placement.shared_domains"
+    assert str(warning).startswith("replicas 3 in 2 domains")
 
 
 def test_protection_that_only_inner_domains_carry_is_warned_of() -> None:
     hosts = [("rack1", f"h{i}") for i in range(3)] + [("rack2", f"h{i}") for i in range(3)]
     nodes = cases.store(*(cases.node(i + 1, key) for i, key in enumerate(hosts)))
 
-    [(code, template, fields)] = placement.warnings(nodes, topology.erasure(4, 2))
+    [warning] = placement.warnings(nodes, topology.erasure(4, 2))
 
-    assert code == "placement.inner_domains"
-    assert "2 outer domains" in errors.fill(template, fields)
+    assert warning.code == "placement.inner_domains"
+    assert "2 outer domains" in str(warning)
 
 
 @pytest.mark.parametrize(
