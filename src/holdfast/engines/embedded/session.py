@@ -78,7 +78,7 @@ class Session:
         self.shards = shard_writer.ShardWriter(self.disks, deadline_s=tuning.node_deadline_s)
         self.segments = segment_writer.SegmentWriter(
             self.store_bytes, self.disks, self.committer, home=self._segment_home,
-            adoptable=self._adoptable, barrier=self.barrier)
+            adoptable=self._adoptable, barrier=self.barrier, bytes_max=tuning.segment_bytes_max)
         self.readers = readers.ReaderSlots(self.log.roots, self.log.majority)
         self.repairs = repairs.Repairs(self.folder, read_only=read_only)
         self._tables: dict[str, tuple[int, placement.Table]] = {}
@@ -93,8 +93,9 @@ class Session:
         self.catalog.open()
 
     def close(self) -> None:
-        self.segments.close()
+        self.segments.finish()
         self.committer.close()
+        self.segments.close()
         self.readers.close()
         self.catalog.close()
         self.repairs.close()
@@ -286,17 +287,25 @@ class Session:
         return table
 
     def _segment_home(self, dataset: int) -> segment_writer.Home:
-        def load(connection: apsw.Connection) -> str:
-            row = connection.execute(
-                "SELECT protection FROM datasets WHERE number=?", (dataset,)).fetchone()
-            assert row is not None
-            return str(row[0])
-
-        wanted = self.segment_protection(topology.parse_protection(self.catalog.read(load)))
+        wanted, quorum = self._segment_wishes(dataset)
         number = segment_writer.new_segment_id()
         group, nodes = self.row(wanted, number, 0)
         return segment_writer.Home(
-            number, str(wanted), group, nodes, shard_job.quorum(wanted), self.spares_for(wanted))
+            number, str(wanted), group, nodes, quorum, self.spares_for(wanted))
+
+    def _segment_wishes(self, dataset: int) -> tuple[topology.Protection, int]:
+        """The copies of a dataset's segments, and below how many nothing is written."""
+
+        def load(connection: apsw.Connection) -> tuple[str, int | None]:
+            row = connection.execute(
+                "SELECT protection, min_margin FROM datasets WHERE number=?",
+                (dataset,)).fetchone()
+            assert row is not None
+            return str(row[0]), row[1]
+
+        protection, min_margin = self.catalog.read(load)
+        wanted = self.segment_protection(topology.parse_protection(protection))
+        return wanted, max(shard_job.quorum(wanted), (min_margin or 0) + 1)
 
     def _adoptable(self, dataset: int) -> list[tuple[int, tuple[int, ...], int]]:
         def load(connection: apsw.Connection) -> list[tuple[int, tuple[int, ...], int]]:
@@ -306,7 +315,8 @@ class Session:
                 (dataset,))
             return [(number, numbers_of(nodes), length) for number, nodes, length in rows]
 
-        return self.catalog.read(load)
+        wanted, _ = self._segment_wishes(dataset)
+        return [one for one in self.catalog.read(load) if len(one[1]) == wanted.width]
 
 
 def nodes_of(connection: apsw.Connection) -> topology.Topology:

@@ -36,9 +36,9 @@ def put(opened: session.Session, item: api.PutItem) -> changes.Put:
     """Store and commit an object, whose path is checked; the finished change."""
     dataset = writable(opened, item.path)
     stream = sources.as_stream(item.source)
-    opened.catalog.read(lambda one: _judge_early(one, dataset, item))
     head = sources.read_up_to(stream, SMALL_BYTES_MAX + 1, item.size)
     if len(head) > SMALL_BYTES_MAX:
+        opened.catalog.read(lambda one: _judge_early(one, dataset, item))
         return _put_large(opened, dataset, item, sources.Chain(head, stream))
     sources.check_size(len(head), item.size)
     change = small_put(dataset, item, head)
