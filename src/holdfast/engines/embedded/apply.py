@@ -8,15 +8,15 @@ lists whose first item is their kind; docs/format/commit-log.md gives each one.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
-from holdfast.engines.embedded import index, names
+from holdfast.engines.embedded import index, names, segment_sums, sharing
 
 Record = list[Any]  # a decoded msgpack array: its items have many types by nature
 
-RECORD_OVERHEAD = 64  # bytes a small object costs in a segment beside its content
 WHOLE_SEGMENT = -1  # `number` of a garbage row that stands for a segment
 
 _INSERT = f"INSERT INTO entries({names.COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -34,7 +34,8 @@ class Applier:
         self.datasets: dict[int, names.Dataset] = {}
         self._layouts: dict[tuple[int, str, int, str], int] = {}
         self._folders: dict[tuple[int, tuple[bytes, ...]], int] = {}
-        self._apply = {
+        self._sums = segment_sums.SegmentSums(connection)
+        self._apply: dict[str, Callable[..., None]] = {
             "store": self._store, "node": self._node, "members": self._members,
             "table": self._table, "dataset": self._dataset, "put": self._put,
             "append": self._append, "segment": self._segment, "seal": self._seal,
@@ -57,33 +58,25 @@ class Applier:
         )
         self._folders.clear()
         self._layouts.clear()
-        self._known_segments: set[int] = set()
+        self._last_child: tuple[int, bytes, names.Entry | None] | None = None
+        self._sums.forget()
         self._forget_sums()
 
-    def knows_segment(self, segment: int) -> bool:
-        """Is the segment in the index, with the batch so far?"""
-        if segment not in self._known_segments:
-            row = self.connection.execute(
-                "SELECT 1 FROM segments WHERE id=?", (segment,)).fetchone()
-            if row is None:
-                return False
-            self._known_segments.add(segment)
-        return True
+    def segment_is_open(self, segment: int) -> bool:
+        """Was the segment announced, with the batch so far, and not sealed since?"""
+        return self._sums.is_open(segment)
 
     def apply(self, record: Record) -> None:
         self.txn += 1
         self._apply[record[0]](*record[1:])
+        self._last_child = None
 
     def flush(self) -> None:
         """Write counters and sums; call once for each batch, before COMMIT."""
         execute = self.connection.execute
         for layout, change in self._layout_bytes.items():
             execute("UPDATE layouts SET bytes=bytes+? WHERE id=?", (change, layout))
-        for segment, (live, content, length) in self._segment_sums.items():
-            execute("UPDATE segments SET live=live+?, content=content+?, length=max(length,?) "
-                    "WHERE id=?", (live, content, length, segment))
-        for segment in self._maybe_empty:
-            self._drop_empty_segment(segment)
+        self._sums.flush()
         for number in self._touched:
             row = self.datasets[number]
             execute("UPDATE datasets SET used=?, objects=? WHERE number=?",
@@ -94,18 +87,13 @@ class Applier:
 
     def folder_of(self, dataset: int, path_names: tuple[bytes, ...]) -> int | None:
         """The number of an existing folder, or None."""
-        for length in range(len(path_names), 0, -1):  # the longest part that is known already
-            known = self._folders.get((dataset, path_names[:length]))
-            if known is not None:
-                break
-        else:
-            length, known = 0, self.datasets[dataset].root
-        for length in range(length, len(path_names)):
-            entry = names.child(self.connection, known, path_names[length])
+        known, depth = self._known_folder(dataset, path_names)
+        for end in range(depth + 1, len(path_names) + 1):
+            entry = names.child(self.connection, known, path_names[end - 1])
             if entry is None or entry.kind != names.FOLDER:
                 return None
             known = entry.object
-            self._folders[(dataset, path_names[: length + 1])] = known
+            self._folders[dataset, path_names[:end]] = known
         return known
 
     def entry_at(self, dataset: int, path_names: tuple[bytes, ...]) -> names.Entry | None:
@@ -113,7 +101,16 @@ class Applier:
         if not path_names:
             return names.root_entry(self.datasets[dataset])
         above = self.folder_of(dataset, path_names[:-1])
-        return None if above is None else names.child(self.connection, above, path_names[-1])
+        return None if above is None else self._child(above, path_names[-1])
+
+    def _child(self, folder: int, name: bytes) -> names.Entry | None:
+        """A current entry. The last one is remembered until something is applied, since a change
+        is judged and applied right after each other."""
+        if self._last_child is not None and self._last_child[:2] == (folder, name):
+            return self._last_child[2]
+        found = names.child(self.connection, folder, name)
+        self._last_child = (folder, name, found)
+        return found
 
     # --- store, nodes, datasets -------------------------------------------------------------
 
@@ -157,13 +154,13 @@ class Applier:
     ) -> None:
         *above, name = path_names
         folder = self._make_folders(dataset, tuple(above))
-        old = names.child(self.connection, folder, name)
+        old = self._child(folder, name)
         if old is not None:
             self._take_away(dataset, old)
         kind, object_id, segment, position = names.EMPTY, 0, 0, 0
         if content is not None and content[0] == "segment":
             kind, segment, position = names.SMALL, content[1], content[2]
-            self._count_record(segment, size, content[3])
+            self._sums.count(segment, size, content[3])
         elif content is not None:
             kind, object_id = names.SHARDED, content[1]
             self._add_shards(dataset, object_id, 0, content[2])
@@ -179,7 +176,7 @@ class Applier:
         """Grow a sharded object to `size` bytes: a new version over the same shards and more."""
         old = self.entry_at(dataset, tuple(path_names))
         assert old is not None
-        self._close_or_remove(dataset, old, keeps_content=True)
+        self._hand_over(dataset, old, size)
         self._add_shards(dataset, old.object, old.size, shards)
         self.connection.execute(_INSERT, (
             old.dir, old.name, self.txn, index.OPEN_END, old.kind, old.object, self.txn, size,
@@ -200,7 +197,7 @@ class Applier:
         assert entry is not None
         *above, name = target
         folder = self._make_folders(dataset, tuple(above))
-        self._close_or_remove(dataset, entry, keeps_content=True)
+        self._hand_over(dataset, entry, entry.size)
         moved = entry._replace(dir=folder, name=name, txn=self.txn, txn_end=index.OPEN_END)
         self.connection.execute(_INSERT, moved)
         if entry.kind == names.FOLDER:
@@ -208,6 +205,14 @@ class Applier:
 
     def _folder(self, dataset: int, path_names: list[bytes]) -> None:
         self._make_folders(dataset, tuple(path_names))
+
+    def _known_folder(self, dataset: int, path_names: tuple[bytes, ...]) -> tuple[int, int]:
+        """(number, depth) of the deepest folder on the way that was looked up before."""
+        for depth in range(len(path_names), 0, -1):
+            known = self._folders.get((dataset, path_names[:depth]))
+            if known is not None:
+                return known, depth
+        return self.datasets[dataset].root, 0
 
     def _make_folders(self, dataset: int, path_names: tuple[bytes, ...]) -> int:
         """The number of a folder, made with what is missing above it."""
@@ -231,21 +236,39 @@ class Applier:
 
     def _unsnapshot(self, dataset: int, name: str) -> None:
         execute = self.connection.execute
+        gone = self._snapshot_txn(dataset, name)
         execute("DELETE FROM snapshots WHERE dataset=? AND name=?", (dataset, name))
-        row = execute("SELECT max(txn) FROM snapshots WHERE dataset=?", (dataset,)).fetchone()
-        self.last_snapshot[dataset] = row[0] or 0
+        before = execute("SELECT max(txn) FROM snapshots WHERE dataset=? AND txn<?",
+                         (dataset, gone)).fetchone()
+        after = execute("SELECT min(txn) FROM snapshots WHERE dataset=? AND txn>?",
+                        (dataset, gone)).fetchone()
+        assert before is not None
+        assert after is not None
+        if after[0] is None:
+            self.last_snapshot[dataset] = before[0] or 0
+        # What no snapshot sees any more began after the one before and ended before the one after.
         unseen = list(execute(
-            "SELECT txn_end, dir, name, txn FROM closed AS c WHERE dataset=? AND NOT EXISTS("
-            "SELECT 1 FROM snapshots AS s WHERE s.dataset=c.dataset AND s.txn>=c.txn "
-            "AND s.txn<c.txn_end)", (dataset,)))
-        for txn_end, folder, entry_name, txn in unseen:
-            key = (folder, entry_name, txn)
-            found = execute(f"SELECT {names.COLUMNS} FROM entries WHERE dir=? AND name=? AND txn=?",
-                            key).fetchone()
-            execute("DELETE FROM entries WHERE dir=? AND name=? AND txn=?", key)
-            execute("DELETE FROM closed WHERE dataset=? AND txn_end=? AND dir=? AND name=? "
-                    "AND txn=?", (dataset, txn_end, *key))
-            self._free(names.Entry(*found))
+            "SELECT txn_end, dir, name, txn FROM closed WHERE dataset=? AND txn_end>? "
+            "AND txn_end<=? AND txn>? AND txn<=?",
+            (dataset, gone, after[0] or self.txn, before[0] or 0, gone)))
+        for txn_end, *key in unseen:
+            self._forget_closed(dataset, txn_end, key)
+
+    def _snapshot_txn(self, dataset: int, name: str) -> int:
+        row = self.connection.execute(
+            "SELECT txn FROM snapshots WHERE dataset=? AND name=?", (dataset, name)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _forget_closed(self, dataset: int, txn_end: int, key: list[Any]) -> None:
+        execute = self.connection.execute
+        found = execute(f"SELECT {names.COLUMNS} FROM entries "  # noqa: S608
+                        "WHERE dir=? AND name=? AND txn=?", key).fetchone()
+        assert found is not None
+        execute("DELETE FROM entries WHERE dir=? AND name=? AND txn=?", key)
+        execute("DELETE FROM closed WHERE dataset=? AND txn_end=? AND dir=? AND name=? AND txn=?",
+                (dataset, txn_end, *key))
+        self._free(names.Entry(*found))
 
     # --- segments, placement and garbage ----------------------------------------------------
 
@@ -253,12 +276,10 @@ class Applier:
         self, segment: int, dataset: int, protection: str, group: int, nodes: list[int]
     ) -> None:
         layout = self._layout(dataset, protection, group, nodes)
-        self.connection.execute("INSERT INTO segments VALUES(?,?,?,0,0,0,0)",
-                                (segment, dataset, layout))
+        self._sums.add(segment, dataset, layout)
 
     def _seal(self, segment: int) -> None:
-        self.connection.execute("UPDATE segments SET sealed=1 WHERE id=?", (segment,))
-        self._maybe_empty.add(segment)
+        self._waste_segment(segment, self._sums.seal(segment))
 
     def _move(self, moves: list[list[int]]) -> None:
         """Records of small objects lie elsewhere: [segment, position, segment, position, end]."""
@@ -273,17 +294,19 @@ class Applier:
                     continue
                 execute(f"UPDATE {table} SET segment=?, position=? "  # noqa: S608
                         "WHERE segment=? AND position=?", key)
-                self._count_record(to_segment, rows[0][0], end)
-                self._uncount_record(segment, rows[0][0])
+                self._sums.count(to_segment, rows[0][0], end)
+                self._uncount(segment, rows[0][0])
                 break
 
     def _place(self, object_id: int, offset: int, nodes: list[int]) -> None:
         """The pieces of one shard lie on these nodes now."""
         execute = self.connection.execute
-        layout, length = execute("SELECT layout, length FROM shards WHERE object=? AND offset=?",
-                                 (object_id, offset)).fetchone()
-        dataset, protection, group = execute(
-            "SELECT dataset, protection, grp FROM layouts WHERE id=?", (layout,)).fetchone()
+        row = execute(
+            "SELECT s.layout, s.length, l.dataset, l.protection, l.grp FROM shards AS s "
+            "JOIN layouts AS l ON l.id=s.layout WHERE s.object=? AND s.offset=?",
+            (object_id, offset)).fetchone()
+        assert row is not None
+        layout, length, dataset, protection, group = row
         fresh = self._layout(dataset, protection, group, nodes)
         execute("UPDATE shards SET layout=? WHERE object=? AND offset=?",
                 (fresh, object_id, offset))
@@ -313,7 +336,7 @@ class Applier:
             if shard[0] == "segment":
                 _, segment, position, length, digest, end = shard
                 layout = 0
-                self._count_record(segment, length, end)
+                self._sums.count(segment, length, end)
             else:
                 _, length, digest, protection, group, nodes, position, number = shard
                 segment = 0
@@ -327,14 +350,17 @@ class Applier:
         """End an entry: it is no longer seen, except by snapshots."""
         if entry.kind != names.FOLDER:
             self._count(dataset, -entry.size, -1)
-        if not self._close_or_remove(dataset, entry, keeps_content=False):
+        if not self._close_or_remove(dataset, entry):
             self._free(entry)
 
-    def _close_or_remove(self, dataset: int, entry: names.Entry, *, keeps_content: bool) -> bool:
-        """True: a snapshot still sees the row, so it was closed; False: the row is gone.
+    def _hand_over(self, dataset: int, entry: names.Entry, size: int) -> None:
+        """End an entry; a new row of `size` bytes takes over its content."""
+        closed = self._close_or_remove(dataset, entry)
+        if entry.kind in (names.SMALL, names.SHARDED):
+            (sharing.share if closed else sharing.replace)(self.connection, entry, size)
 
-        `keeps_content`: another row takes over the same content.
-        """
+    def _close_or_remove(self, dataset: int, entry: names.Entry) -> bool:
+        """True: a snapshot still sees the row, so it was closed; False: the row is gone."""
         key = (entry.dir, entry.name, entry.txn)
         if entry.txn > self.last_snapshot.get(dataset, 0):
             self.connection.execute("DELETE FROM entries WHERE dir=? AND name=? AND txn=?", key)
@@ -342,48 +368,41 @@ class Applier:
         self.connection.execute("UPDATE entries SET txn_end=? WHERE dir=? AND name=? AND txn=?",
                                 (self.txn, *key))
         self.connection.execute("INSERT INTO closed VALUES(?,?,?,?,?)", (dataset, self.txn, *key))
-        if keeps_content and entry.kind in (names.SMALL, names.SHARDED):
-            self.connection.execute(
-                "INSERT INTO shared VALUES(?, 2) ON CONFLICT(content) DO UPDATE SET rows=rows+1",
-                (_content(entry),))
         return True
 
     def _free(self, entry: names.Entry) -> None:
-        """The last view of an entry is gone: its content becomes garbage unless it is shared."""
+        """A view of an entry is gone: what of its content nothing else sees becomes garbage."""
         if entry.kind in (names.FOLDER, names.EMPTY):
             return
-        content = _content(entry)
+        seen = sharing.let_go(self.connection, entry)
+        if entry.kind == names.SHARDED:
+            self._free_shards(entry.object, seen)
+        elif not seen:
+            self._uncount(entry.segment, entry.size)
+
+    def _free_shards(self, object_id: int, offset: int) -> None:
+        """The shards of an object from `offset` on."""
         execute = self.connection.execute
-        row = execute("SELECT rows FROM shared WHERE content=?", (content,)).fetchone()
-        if row is not None:
-            if row[0] > 2:
-                execute("UPDATE shared SET rows=rows-1 WHERE content=?", (content,))
-            else:
-                execute("DELETE FROM shared WHERE content=?", (content,))
-            return
-        if entry.kind == names.SMALL:
-            self._uncount_record(entry.segment, entry.size)
-            return
         for number, length, layout, segment, position in list(execute(
-                "SELECT number, length, layout, segment, position FROM shards WHERE object=?",
-                (entry.object,))):
+                "SELECT number, length, layout, segment, position FROM shards "
+                "WHERE object=? AND offset>=?", (object_id, offset))):
             if segment:
-                self._uncount_record(segment, length)
+                self._uncount(segment, length)
             else:
                 self._layout_bytes[layout] -= length
                 self._waste(position, number, layout, length)
-        execute("DELETE FROM shards WHERE object=?", (entry.object,))
+        execute("DELETE FROM shards WHERE object=? AND offset>=?", (object_id, offset))
+
+    def _uncount(self, segment: int, size: int) -> None:
+        self._waste_segment(segment, self._sums.uncount(segment, size))
+
+    def _waste_segment(self, segment: int, gone: segment_sums.Sums | None) -> None:
+        if gone is not None:
+            self._waste(segment, WHOLE_SEGMENT, gone.layout, gone.length)
 
     def _waste(self, object_id: int, number: int, layout: int, length: int) -> None:
         self.connection.execute("INSERT INTO garbage VALUES(?,?,?,?,?,?,0)", (
             self._take("garbage"), self.sequence, object_id, number, layout, length))
-
-    def _drop_empty_segment(self, segment: int) -> None:
-        row = self.connection.execute(
-            "SELECT layout, length FROM segments WHERE id=? AND sealed=1 AND live=0",
-            (segment,)).fetchone()
-        if row is not None:
-                self._waste(segment, WHOLE_SEGMENT, row[0], row[1])
 
     def _layout(self, dataset: int, protection: str, group: int, nodes: list[int]) -> int:
         shown = ",".join(map(str, nodes))
@@ -405,27 +424,11 @@ class Applier:
         self.datasets[dataset] = row._replace(used=row.used + size, objects=row.objects + count)
         self._touched.add(dataset)
 
-    def _count_record(self, segment: int, size: int, end: int) -> None:
-        live, content, length = self._segment_sums.get(segment, (0, 0, 0))
-        self._segment_sums[segment] = (
-            live + size + RECORD_OVERHEAD, content + size, max(length, end))
-
-    def _uncount_record(self, segment: int, size: int) -> None:
-        live, content, length = self._segment_sums.get(segment, (0, 0, 0))
-        self._segment_sums[segment] = (live - size - RECORD_OVERHEAD, content - size, length)
-        self._maybe_empty.add(segment)
-
     def _take(self, counter: str) -> int:
         self._next[counter] += 1
         return self._next[counter] - 1
 
     def _forget_sums(self) -> None:
         self._layout_bytes: defaultdict[int, int] = defaultdict(int)
-        self._segment_sums: dict[int, tuple[int, int, int]] = {}
-        self._maybe_empty: set[int] = set()
         self._touched: set[int] = set()
 
-
-def _content(entry: names.Entry) -> int:
-    """What rows share: the sharded object's random id (above 2^62), or the small one's version."""
-    return entry.object if entry.kind == names.SHARDED else entry.version

@@ -31,7 +31,7 @@ class Recorded(committer.Change):
 class Put(committer.Change):
     """Make an object visible. `expected` is the version that it must replace, if any."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the fields of its record
         self, dataset: names.Dataset, path: str, *, size: int, modified_ns: int,
         digest: bytes | None, attributes: bytes | None, overwrite: bool,
         expected: int | None = None,
@@ -107,12 +107,14 @@ class Move(committer.Change):
                        "SELECT 1 FROM shards WHERE segment=? AND position=? LIMIT 1",
                        (move[0], move[1], move[0], move[1])).fetchone()
         ]
-        if not all(applier.knows_segment(move[2]) for move in alive):
+        if not all(applier.segment_is_open(move[2]) for move in alive):
             return []
         return [["move", alive]] if alive else []
 
 
 class Delete(committer.Change):
+    """Remove an object, or a folder with what is below it."""
+
     def __init__(
         self, dataset: names.Dataset, path: str, *, recursive: bool, folder_only: bool = False
     ) -> None:
@@ -138,6 +140,8 @@ class Delete(committer.Change):
 
 
 class Rename(committer.Change):
+    """Give an object or a folder another name in the same dataset."""
+
     def __init__(self, dataset: names.Dataset, source: str, target: str) -> None:
         super().__init__()
         self.dataset = dataset
@@ -160,6 +164,8 @@ class Rename(committer.Change):
 
 
 class MakeFolder(committer.Change):
+    """Make a folder, and those above it; one that is there is fine."""
+
     def __init__(self, dataset: names.Dataset, path: str) -> None:
         super().__init__()
         self.dataset = dataset
@@ -177,6 +183,8 @@ class MakeFolder(committer.Change):
 
 
 class Snapshot(committer.Change):
+    """Keep what the dataset holds at this commit."""
+
     def __init__(self, dataset: str, name: str, created_ns: int) -> None:
         super().__init__()
         self.dataset = dataset
@@ -191,6 +199,8 @@ class Snapshot(committer.Change):
 
 
 class Unsnapshot(committer.Change):
+    """Let go of what only this snapshot still sees."""
+
     def __init__(self, dataset: str, name: str) -> None:
         super().__init__()
         self.dataset = dataset
@@ -247,13 +257,13 @@ def _check_parents(applier: Applier, dataset: int, path_names: Names, path: str)
 
 
 def _check_segments(applier: Applier, content: list[Any] | None) -> None:
-    """Raises UnavailableError when the commit that announced a segment did not happen."""
+    """Raises UnavailableError when a segment was not announced, or another process sealed it."""
     if content is None:
         return
     used = [content[1]] if content[0] == "segment" else [
         shard[1] for shard in content[2] if shard[0] == "segment"
     ]
-    if not all(applier.knows_segment(number) for number in used):
+    if not all(applier.segment_is_open(number) for number in used):
         raise errors.UnavailableError(
             "commit.segment_lost", "the segment of this object could not be announced",
             hint="try again; holdfast status shows what is wrong with the commit log",

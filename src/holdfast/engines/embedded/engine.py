@@ -17,6 +17,7 @@ from holdfast.engines.embedded import (
     batching,
     changes,
     collect,
+    compact,
     export,
     index,
     listing,
@@ -248,11 +249,9 @@ class EmbeddedEngine:
     def collect_garbage(self) -> int:
         """Free what nothing refers to, and compact segments; how many shards or segments."""
         opened = self._for_writing()
-        freed = 0
-        collect.compact(opened)
-        while count := collect.collect(opened):
-            freed += count
-        return freed
+        freed = collect.collect_all(opened)
+        compact.compact(opened)
+        return freed + collect.collect_all(opened)
 
     # --- inside -------------------------------------------------------------------------------
 

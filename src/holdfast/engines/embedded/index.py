@@ -42,7 +42,8 @@ CREATE TABLE entries(dir INTEGER, name BLOB, txn INTEGER, txn_end INTEGER, kind 
 CREATE INDEX entries_by_segment ON entries(segment, position) WHERE segment > 0;
 CREATE TABLE closed(dataset INTEGER, txn_end INTEGER, dir INTEGER, name BLOB, txn INTEGER,
   PRIMARY KEY(dataset, txn_end, dir, name, txn)) WITHOUT ROWID;
-CREATE TABLE shared(content INTEGER PRIMARY KEY, rows INTEGER);
+CREATE TABLE shared(content INTEGER, size INTEGER, rows INTEGER, PRIMARY KEY(content, size))
+  WITHOUT ROWID;
 CREATE TABLE shards(object INTEGER, offset INTEGER, number INTEGER, length INTEGER, digest BLOB,
   layout INTEGER, segment INTEGER, position INTEGER, PRIMARY KEY(object, offset)) WITHOUT ROWID;
 CREATE INDEX shards_by_layout ON shards(layout) WHERE segment = 0;
@@ -50,7 +51,7 @@ CREATE INDEX shards_by_segment ON shards(segment, position) WHERE segment > 0;
 CREATE TABLE layouts(id INTEGER PRIMARY KEY, dataset INTEGER, protection TEXT, grp INTEGER,
   nodes TEXT, bytes INTEGER DEFAULT 0, UNIQUE(dataset, protection, grp, nodes));
 CREATE TABLE segments(id INTEGER PRIMARY KEY, dataset INTEGER, layout INTEGER, length INTEGER,
-  live INTEGER, content INTEGER, sealed INTEGER);
+  live INTEGER, content INTEGER, written INTEGER, sealed INTEGER);
 CREATE TABLE garbage(id INTEGER PRIMARY KEY, sequence INTEGER, object INTEGER, number INTEGER,
   layout INTEGER, length INTEGER, intent INTEGER DEFAULT 0);
 """

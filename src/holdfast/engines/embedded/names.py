@@ -19,10 +19,16 @@ from holdfast.model import objects
 FOLDER, EMPTY, SMALL, SHARDED = 0, 1, 2, 3  # kinds of an entry
 PAGE_ROWS = 1000
 
+# What is put into SQL text here is this constant and never a value.
 COLUMNS = (
     "dir, name, txn, txn_end, kind, object, version, size, modified_ns, digest, attributes, "
     "segment, position"
 )
+_NOW, _AT = "txn_end=?", "txn<=? AND txn_end>?"
+_CHILD = f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name=? AND "  # noqa: S608
+_PAGE = f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name>? AND "  # noqa: S608
+_CHILD_NOW, _CHILD_AT = _CHILD + _NOW, _CHILD + _AT
+_PAGE_NOW, _PAGE_AT = (f"{_PAGE}{when} ORDER BY name LIMIT ?" for when in (_NOW, _AT))
 
 
 class Entry(NamedTuple):
@@ -111,11 +117,9 @@ def child(
     connection: apsw.Connection, folder: int, name: bytes, at: int | None = None
 ) -> Entry | None:
     if at is None:
-        sql = f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name=? AND txn_end=?"
-        row = connection.execute(sql, (folder, name, index.OPEN_END)).fetchone()
+        row = connection.execute(_CHILD_NOW, (folder, name, index.OPEN_END)).fetchone()
     else:
-        sql = f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name=? AND txn<=? AND txn_end>?"
-        row = connection.execute(sql, (folder, name, at, at)).fetchone()
+        row = connection.execute(_CHILD_AT, (folder, name, at, at)).fetchone()
     return Entry(*row) if row else None
 
 
@@ -124,13 +128,9 @@ def page(
 ) -> list[Entry]:
     """Up to PAGE_ROWS entries of a folder whose names come after `after`, in byte order."""
     if at is None:
-        sql = (f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name>? AND txn_end=? "
-               "ORDER BY name LIMIT ?")
-        rows = connection.execute(sql, (folder, after, index.OPEN_END, PAGE_ROWS))
+        rows = connection.execute(_PAGE_NOW, (folder, after, index.OPEN_END, PAGE_ROWS))
     else:
-        sql = (f"SELECT {COLUMNS} FROM entries WHERE dir=? AND name>? AND txn<=? AND txn_end>? "
-               "ORDER BY name LIMIT ?")
-        rows = connection.execute(sql, (folder, after, at, at, PAGE_ROWS))
+        rows = connection.execute(_PAGE_AT, (folder, after, at, at, PAGE_ROWS))
     return [Entry(*row) for row in rows]
 
 

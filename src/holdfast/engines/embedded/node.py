@@ -30,7 +30,7 @@ SENTINEL = "holdfast.node"
 DEADLINE_S = 30.0
 TIMEOUT = "node.timeout"
 _THREADS = 4
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REASONS = {
     errno.ENOENT: "node.no_file",
     errno.EIO: "node.io_error",
@@ -233,7 +233,7 @@ class NodeDisk:
     def failure(self, error: OSError) -> NodeFailed:
         """What an OSError on this node means."""
         number = error.errno or 0
-        reason = "node.full" if number in _FULL else _REASONS.get(number, "node.failed")
+        reason = "node.full" if number in FULL else _REASONS.get(number, "node.failed")
         return NodeFailed(reason, self.number, error)
 
     # --- inside

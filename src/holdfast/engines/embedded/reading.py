@@ -253,7 +253,7 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
 
 def _read_record(disk: node.NodeDisk, number: int, position: int, length: int) -> bytes:
     path = disk.root / segment_writer.FOLDER / segment.file_name(number)
-    return segment_writer.read_at(disk, path, segment.HEAD_BYTES + length, position)
+    return segment_writer.read_at(disk, path, segment.read_bytes(length), position)
 
 
 def _order(opened: session.Session, stored: Stored) -> Sequence[int]:

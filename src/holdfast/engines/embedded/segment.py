@@ -1,7 +1,7 @@
 """The format of segments: append-only files of small objects, the same bytes on every copy.
 
 A file is a 4 KiB header, then records: a fixed head, the content, the path it was put under (for a
-disaster), padding to 8 bytes. The content's checksum is seeded with the segment and the position,
+disaster), zeros up to 8 bytes. The content's checksum is seeded with store, segment and position,
 so that a misdirected write fails. A record in a segment is never a commit by itself.
 docs/format/segment.md is the byte layout.
 """
@@ -26,7 +26,9 @@ RECORD_MAGIC = 0x31434552  # "REC1"
 
 _HEADER = struct.Struct("<8sHHI16sQI16s")  # ..., store, segment, dataset, node uuid
 _RECORD = struct.Struct("<IIHHI16sQ")  # magic, size, path length, flags, 0, checksum, own hash
+_OWN = struct.Struct("<Q")
 HEAD_BYTES = _RECORD.size
+PATH_BYTES_READ = 512  # a read takes in paths up to about this length, and so checks them
 
 
 class Record(NamedTuple):
@@ -34,7 +36,7 @@ class Record(NamedTuple):
 
     position: int
     end: int
-    path: str
+    path: bytes
     content: bytes
 
 
@@ -67,14 +69,19 @@ def check_header(data: bytes, store: bytes, segment: int) -> bool:
 
 def stored_bytes(size: int, path: bytes) -> int:
     """What a record takes in the file."""
-    return -(-(HEAD_BYTES + size + len(path)) // ALIGN) * ALIGN
+    return _padded(HEAD_BYTES + size + len(path))
+
+
+def read_bytes(size: int) -> int:
+    """How much to read of a record with `size` bytes of content."""
+    return HEAD_BYTES + size + PATH_BYTES_READ
 
 
 def pack(store: bytes, segment: int, position: int, content: bytes, path: bytes) -> list[bytes]:
     """The parts of a record, to be written one after the other at `position`."""
     own = _content_checksum(store, segment, position, content)
-    head = _RECORD.pack(RECORD_MAGIC, len(content), len(path), 0, 0, own, 0)[:-8]
-    head += struct.pack("<Q", xxhash.xxh3_64_intdigest(head + path, seed=position))
+    head = _RECORD.pack(RECORD_MAGIC, len(content), len(path), 0, 0, own, 0)[: -_OWN.size]
+    head += _OWN.pack(_head_hash(head, path, position))
     padding = stored_bytes(len(content), path) - HEAD_BYTES - len(content) - len(path)
     return [head, content, path, bytes(padding)]
 
@@ -82,34 +89,71 @@ def pack(store: bytes, segment: int, position: int, content: bytes, path: bytes)
 def content_of(
     data: bytes, store: bytes, segment: int, position: int, size: int
 ) -> bytes | None:
-    """The verified content of a record, given its first HEAD_BYTES + size bytes; None: damaged."""
+    """The verified content of a record at the start of `data`; None: damaged.
+
+    `data` is what a read of `read_bytes(size)` gave. A record that it holds whole is verified
+    whole; of one with a longer path, what was read is the head and the content.
+    """
     if len(data) < HEAD_BYTES + size:
         return None
-    magic, found, _, _, _, own, _ = _RECORD.unpack_from(data)
+    magic, found, path_bytes, _, _, own, _ = _RECORD.unpack_from(data)
     if magic != RECORD_MAGIC or found != size:
         return None
     content = data[HEAD_BYTES : HEAD_BYTES + size]
-    return content if _content_checksum(store, segment, position, content) == own else None
+    if _content_checksum(store, segment, position, content) != own:
+        return None
+    if _padded(HEAD_BYTES + size + path_bytes) > len(data):
+        return content if path_bytes >= PATH_BYTES_READ - ALIGN else None
+    return content if _path_of(data, 0, position) is not None else None
 
 
 def scan(data: bytes, store: bytes, segment: int, start: int) -> list[Record]:
     """The records of `data`, which begins at position `start` of the segment, up to damage."""
     found = []
     at = 0
-    while at + HEAD_BYTES <= len(data):
-        magic, size, path_bytes, _, _, _, own = _RECORD.unpack_from(data, at)
-        end = at + -(-(HEAD_BYTES + size + path_bytes) // ALIGN) * ALIGN
-        if magic != RECORD_MAGIC or end > len(data):
-            break
-        path = data[at + HEAD_BYTES + size : at + HEAD_BYTES + size + path_bytes]
-        head = data[at : at + HEAD_BYTES - 8]
-        content = content_of(data[at:end], store, segment, start + at, size)
-        sound = xxhash.xxh3_64_intdigest(head + path, seed=start + at) == own
-        if content is None or not sound:
-            break
-        found.append(Record(start + at, start + end, path.decode(errors="replace"), content))
-        at = end
+    while record := record_at(data, at, store, segment, start):
+        found.append(record)
+        at = record.end - start
     return found
+
+
+def record_at(
+    data: bytes, at: int, store: bytes, segment: int, start: int
+) -> Record | None:
+    """The whole record at `at` of `data`, which begins at position `start`; None: damaged."""
+    if at + HEAD_BYTES > len(data):
+        return None
+    magic, size, path_bytes, _, _, own, _ = _RECORD.unpack_from(data, at)
+    end = at + _padded(HEAD_BYTES + size + path_bytes)
+    if magic != RECORD_MAGIC or end > len(data):
+        return None
+    content = data[at + HEAD_BYTES : at + HEAD_BYTES + size]
+    if _content_checksum(store, segment, start + at, content) != own:
+        return None
+    path = _path_of(data, at, start + at)
+    if path is None:
+        return None
+    return Record(start + at, start + end, path, content)
+
+
+def _path_of(data: bytes, at: int, position: int) -> bytes | None:
+    """The path of the record at `at` when head, path and padding are sound."""
+    _, size, path_bytes, _, _, _, own = _RECORD.unpack_from(data, at)
+    begin = at + HEAD_BYTES + size
+    path = data[begin : begin + path_bytes]
+    padding = data[begin + path_bytes : at + _padded(begin + path_bytes - at)]
+    if any(padding):
+        return None
+    head = data[at : at + HEAD_BYTES - _OWN.size]
+    return path if _head_hash(head, path, position) == own else None
+
+
+def _head_hash(head: bytes, path: bytes, position: int) -> int:
+    return xxhash.xxh3_64_intdigest(head + path, seed=position)
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
 
 
 def _content_checksum(store: bytes, segment: int, position: int, content: bytes) -> bytes:

@@ -29,6 +29,7 @@ GROUP_BYTES_MAX = 8 << 20
 PIPELINE_ITEMS = 48  # with as many waiting, a group is written while another is being committed
 LINGER_S = 0.0004  # how long to wait for as many as came together last time
 BUSY_WAIT_S = 1.0  # a commit that takes longer is not waited for any more in one go
+RETIRE_WAIT_S = 60.0
 FOLDER = "seg"
 
 
@@ -66,6 +67,15 @@ class _Copy(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Retiring:
+    """A wish that the thread seals a segment."""
+
+    number: int
+    sealed: bool = False
+    finished: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
 class _Open:
     """The segment that this process appends to for one dataset."""
 
@@ -85,17 +95,18 @@ class SegmentWriter:
         self, store: bytes, disks: Mapping[int, node.NodeDisk], committer: Committer, *,
         home: Callable[[int], Home],
         adoptable: Callable[[int], list[tuple[int, tuple[int, ...], int]]],
-        barrier: Barrier,
+        barrier: Barrier, bytes_max: int = segment.SEGMENT_BYTES_MAX,
     ) -> None:
         """`home(dataset)` chooses where a new segment goes; `adoptable(dataset)` lists unsealed
         segments as (number, nodes, committed length); `barrier` runs one job a node, side by
-        side, and gives the failures."""
+        side, and gives the failures. A segment of `bytes_max` gets nothing more."""
         self._store = store
         self._disks = disks
         self._committer = committer
         self._home = home
         self._adoptable = adoptable
         self._barrier = barrier
+        self._bytes_max = bytes_max
         self._waiting: deque[SmallContent] = deque()
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -104,24 +115,37 @@ class SegmentWriter:
         committer.on_round(self._round_ended)
         self._segments: dict[int, _Open] = {}
         self._adopted: set[int] = set()
+        self._retiring: deque[_Retiring] = deque()
 
     def submit(self, contents: Sequence[SmallContent]) -> None:
         with self._ready:
             self._waiting.extend(contents)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="holdfast-segments", daemon=True)
-                self._thread.start()
+            self._start()
             self._ready.notify()
 
-    def close(self) -> None:
-        """Finish what waits and let go of the segments, for others to go on with."""
+    def retire(self, number: int) -> bool:
+        """Seal a segment that this process appends to; False when it does not."""
+        if number not in self.open_segments():
+            return False
+        request = _Retiring(number)
+        with self._ready:
+            self._retiring.append(request)
+            self._start()
+            self._ready.notify()
+        return request.finished.wait(RETIRE_WAIT_S) and request.sealed
+
+    def finish(self) -> None:
+        """Write what waits and end the thread; what it handed on is not committed yet."""
         with self._ready:
             self._closed = True
             self._ready.notify()
             thread = self._thread
         if thread is not None:
             thread.join(timeout=60)
+
+    def close(self) -> None:
+        """Let go of the segments, for others to go on with: after what is in them was committed."""
+        self.finish()
         for opened in self._segments.values():
             _close_files(opened)
         self._segments = {}
@@ -131,20 +155,38 @@ class SegmentWriter:
 
     # --- inside: the thread -------------------------------------------------------------------
 
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="holdfast-segments", daemon=True)
+            self._thread.start()
+
     def _run(self) -> None:
         while True:
             with self._ready:
-                while not self._waiting and not self._closed:
+                while not self._waiting and not self._closed and not self._retiring:
                     self._ready.wait()
-                if not self._waiting:
+                if not self._waiting and not self._retiring:
                     return
-                self._let_others_come()
+                retiring = list(self._retiring)
+                self._retiring.clear()
+                if self._waiting:
+                    self._let_others_come()
                 group = self._take()
+            for request in retiring:
+                self._retire(request)
             by_dataset: dict[int, list[SmallContent]] = {}
             for one in group:
                 by_dataset.setdefault(one.dataset, []).append(one)
             for dataset, contents in by_dataset.items():
                 self._store_group(dataset, contents)
+
+    def _retire(self, request: _Retiring) -> None:
+        for opened in list(self._segments.values()):
+            if opened.number == request.number:
+                self._seal(opened)
+                request.sealed = True
+        request.finished.set()
 
     def _let_others_come(self) -> None:
         """A bigger group costs hardly more than a small one, so wait for it where that is free:
@@ -190,6 +232,7 @@ class SegmentWriter:
         self, dataset: int, contents: list[SmallContent]
     ) -> tuple[_Open, list[tuple[int, int]]]:
         """Write to the open segment; when a copy fails, seal it and go on in a fresh one."""
+        full = False
         for _ in range(len(self._disks) + 1):
             opened = self._segment_for(dataset)
             parts, places, end = self._lay_out(opened, contents)
@@ -198,6 +241,9 @@ class SegmentWriter:
                 opened.end = end
                 return opened, places
             self._seal(opened)
+            full = any(error.errno in node.FULL for error in failed.values())
+        if full:
+            raise _too_few(0, 1, full=True)
         raise errors.UnavailableError(
             "write.too_few_nodes", "too few nodes can be written for dataset number {dataset}",
             hint="holdfast status shows which nodes fail", dataset=dataset,
@@ -219,21 +265,21 @@ class SegmentWriter:
             at = end
         return parts, places, at
 
-    def _write_copies(self, opened: _Open, parts: list[bytes]) -> list[int]:
+    def _write_copies(self, opened: _Open, parts: list[bytes]) -> Mapping[int, OSError]:
         data = b"".join(parts)
         if not data:
-            return []
+            return {}
         jobs = [
             (number, _appender(self._disks[number], opened.copies[number], data, opened.end))
             for number in opened.nodes
         ]
-        return sorted(self._barrier(jobs))
+        return self._barrier(jobs)
 
     # --- inside: segments ---------------------------------------------------------------------
 
     def _segment_for(self, dataset: int) -> _Open:
         opened = self._segments.get(dataset)
-        if opened is not None and opened.end < segment.SEGMENT_BYTES_MAX:
+        if opened is not None and opened.end < self._bytes_max:
             return opened
         if opened is not None:
             self._seal(opened)
@@ -242,10 +288,18 @@ class SegmentWriter:
         return fresh
 
     def _seal(self, opened: _Open) -> None:
-        _close_files(opened)
+        """Append no more to a segment; one that was never announced goes away at once."""
         self._segments.pop(opened.dataset, None)
-        if opened.announced and not opened.records:
+        if opened.records:
+            self._remove(opened)
+        elif opened.announced:
             self._committer.submit([changes.Recorded([["seal", opened.number]])])
+        _close_files(opened)
+
+    def _remove(self, opened: _Open) -> None:
+        for number, copy in opened.copies.items():
+            with contextlib.suppress(node.NodeFailed):
+                self._disks[number].call(self._disks[number].remove, copy.path)
 
     def _adopt(self, dataset: int) -> _Open | None:
         """Go on with a segment that another process left behind whole. Once for each dataset."""
@@ -296,6 +350,7 @@ class SegmentWriter:
                     tried.add(spare)
                     candidates.append(spare)
         if len(opened.nodes) < home.quorum:
+            self._remove(opened)
             _close_files(opened)
             raise _too_few(len(opened.nodes), home.quorum, full=full > 0)
         opened.records = [["segment", opened.number, dataset, home.protection, home.group,
@@ -376,6 +431,11 @@ def read_at(disk: node.NodeDisk, path: Path, length: int, position: int) -> byte
     return os.pread(file.descriptor, length, position)
 
 
+def forget_removed() -> None:
+    """Close segment files that were removed while this process had them open for reading."""
+    _readers.forget_removed()
+
+
 class _ReadDescriptors:
     """Open segment files, the least recently used closed first."""
 
@@ -388,11 +448,22 @@ class _ReadDescriptors:
         with self._lock:
             found = self._files.pop(path, None)
             if found is None:
+                self._let_go_of_removed()
                 found = _ReadFile(path)
             self._files[path] = found
             if len(self._files) > self._limit:
                 self._files.pop(next(iter(self._files)))
             return found
+
+
+    def forget_removed(self) -> None:
+        """Close files that were removed, so that their space comes back."""
+        with self._lock:
+            self._let_go_of_removed()
+
+    def _let_go_of_removed(self) -> None:
+        for path in [path for path, file in self._files.items() if file.is_removed()]:
+            del self._files[path]
 
 
 class _ReadFile:
@@ -402,6 +473,12 @@ class _ReadFile:
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def is_removed(self) -> bool:
+        try:
+            return os.fstat(self.descriptor).st_nlink == 0
+        except OSError:
+            return True
 
     def __del__(self) -> None:
         if self.descriptor >= 0:
