@@ -108,10 +108,6 @@ def pairs(out: Output, rows: Sequence[tuple[str, str]]) -> None:
         out.line(f"{name}:{' ' * (width - _width(name) + 1)}{value}")
 
 
-def mapping(out: Output, values: Mapping[str, object]) -> None:
-    pairs(out, [(_(name.replace("_", " ")), str(value)) for name, value in values.items()])
-
-
 def snapshot_taken(out: Output, taken: snapshotting.SnapshotInfo) -> None:
     out.say(_("snapshot {name} of {dataset}: {root}").format(
         name=taken.name, dataset=taken.dataset, root=taken.root
@@ -231,14 +227,16 @@ def _view_row(one: sets.DatasetView) -> tuple[str, ...]:
 
 
 def survives(one: observation.DatasetObservation) -> str:
-    """`2 failures: 4.0 GiB; lost: 1.0 MiB`, the worst first."""
+    """`lost: 1.0 MiB; none: 2 B; any 2: 4.0 GiB`: which failures of nodes, the worst first."""
     parts = []
     for margin, size_bytes in sorted(one.bytes_by_margin):
         size = units.show_size(size_bytes)
         if margin < 0:
             parts.append(_("lost: {size}").format(size=size))
+        elif margin == 0:
+            parts.append(_("none: {size}").format(size=size))
         else:
-            parts.append(_("{margin} failures: {size}").format(margin=margin, size=size))
+            parts.append(_("any {margin}: {size}").format(margin=margin, size=size))
     return "; ".join(parts) or UNKNOWN
 
 

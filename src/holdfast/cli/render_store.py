@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from holdfast import errors
 from holdfast.cli import render, shape
@@ -144,6 +144,12 @@ def initialised(out: Output, written: initialise.Initialised) -> None:
         else:
             out.say(text)
     out.say(_("next: look at it, then holdfast plan and holdfast apply"))
+
+
+def index_rebuilt(out: Output, found: Mapping[str, object]) -> None:
+    out.say(_("the index was made anew from {frames} records of the commit log: {path}").format(
+        frames=found["frames"], path=found["path"]
+    ))
 
 
 def _step_data(step: planning.Step) -> dict[str, shape.Json]:

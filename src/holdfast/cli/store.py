@@ -7,7 +7,7 @@ import sys
 import click
 
 from holdfast import errors
-from holdfast.cli import base, render, render_store, session
+from holdfast.cli import base, render_store, session
 from holdfast.kit import language
 from holdfast.model import plan as planning
 from holdfast.operations import converge, initialise, rebuild
@@ -93,7 +93,7 @@ def rebuild_index(used: session.Session, yes: bool) -> None:
         _confirm(used, _("Rebuild the index from the nodes?"), "holdfast index rebuild --yes")
     with used.open() as ctx:
         found = rebuild.rebuild_index(ctx)
-    used.out.result("index", found, lambda: render.mapping(used.out, found))
+    used.out.result("index", found, lambda: render_store.index_rebuilt(used.out, found))
 
 
 def _ask(used: session.Session, made: planning.Plan) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,10 +44,12 @@ def new_file(
     cluster: str | None = None,
     state: Path | None = None,
     devices: Sequence[int] = (),
+    missing: Sequence[Path] = (),
 ) -> tuple[str, tuple[Message, ...]]:
     """(text, explanation): a node and a domain for each folder, and one dataset.
 
-    `devices` has the device number (st_dev) of each folder, or nothing where that is not known.
+    `devices` has the device number (st_dev) of each folder, or nothing where that is not known;
+    `missing` are those of the folders that are not there yet.
     Warnings have codes that begin with `init.warn`. Raises ConfigError.
     """
     paths = _checked(folders)
@@ -54,7 +57,7 @@ def new_file(
     _check_state(state, paths)
     names = _names(paths)
     protection, reason = protection_for(len(paths))
-    explanation = (reason, *_same_device(names, devices))
+    explanation = (reason, *_same_device(names, devices), *_not_there(missing))
     lines = (*_head(cluster or CLUSTER, state), *_engine(names, paths))
     return "\n".join((*lines, *_dataset(protection, reason))) + "\n", explanation
 
@@ -197,12 +200,21 @@ def _same_device(names: Sequence[str], devices: Sequence[int]) -> tuple[Message,
     return tuple(
         Message(
             "init.warn_same_device",
-            "{nodes} are on one device: they will fail together, which no protection survives "
-            "that counts them as apart",
+            "nodes {nodes} lie on one real disk: if it fails, they fail together",
             {"nodes": tuple(group)},
         )
         for group in sharing.values() if len(group) > 1
     )
+
+
+def _not_there(missing: Sequence[Path]) -> tuple[Message, ...]:
+    if not missing:
+        return ()
+    return (Message(
+        "init.warn_not_there",
+        "these folders are not there yet: mount their disks, or make them: mkdir -p {folders}",
+        {"folders": " ".join(shlex.quote(str(one)) for one in missing)},
+    ),)
 
 
 def _head(cluster: str, state: Path | None) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ def initialise(
         [Path(one) for one in folders],
         state=Path(os.path.abspath(state)) if state else None,
         devices=_devices(folders),
+        missing=[Path(one) for one in folders if not os.path.lexists(one)],
     )
     choose.write_new(target, text)
     config.read(str(target), environ={})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from holdfast.errors import Field
 from holdfast.kit import clock, units
-from holdfast.model import observation
+from holdfast.model import observation, topology
 from holdfast.model.notice import Notice
 from holdfast.operations import context
 
@@ -154,6 +154,12 @@ def _service(seen: observation.Observation) -> Notice:
             code="service.read_only", message="read only: {reason}",
             fields={"reason": seen.reason or "not known"},
         )
+    if stuck := tuple(one.name for one in seen.datasets if not _takes_writes(one, seen)):
+        return Notice(
+            code="service.datasets_read_only",
+            message="read; too few nodes are up to write to {datasets}",
+            fields={"datasets": stuck},
+        )
     if seen.log_members and seen.log_up < seen.log_members:
         return Notice(
             code="service.log_reduced",
@@ -161,6 +167,19 @@ def _service(seen: observation.Observation) -> Notice:
             fields={"up": seen.log_up, "members": seen.log_members},
         )
     return Notice(code="service.full", message="read and write")
+
+
+def _takes_writes(
+    dataset: observation.DatasetObservation, seen: observation.Observation
+) -> bool:
+    """Whether nodes that failed leave enough to write to: k+1, or two for replicas."""
+    if not nodes_not_up(seen):
+        return True
+    protection = topology.parse_protection(dataset.protection)
+    up = sum(1 for one in seen.nodes if one.health is observation.Health.UP)
+    if protection.scheme is topology.Scheme.ERASURE:
+        return up > protection.data
+    return up >= min(2, protection.width)
 
 
 def _activity(seen: observation.Observation) -> Notice:

@@ -32,9 +32,9 @@ def test_a_folder_arrives_under_its_own_name_and_a_trailing_slash_changes_nothin
             f"/data/{where}/photos/",
             f"/data/{where}/photos/a.jpg",
             f"/data/{where}/photos/deep/",
+            f"/data/{where}/photos/deep/b.jpg",
             f"/data/{where}/photos/empty/",
             f"/data/{where}/photos/large.bin",
-            f"/data/{where}/photos/deep/b.jpg",
         ]
 
 

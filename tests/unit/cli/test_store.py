@@ -124,7 +124,8 @@ def test_init_writes_a_file_that_is_never_replaced(
     second = runner.run("init", *folders)
 
     assert "replicas 3" in first.out
-    assert "on one device" in first.err
+    assert "on one real disk" in first.err
+    assert f"mkdir -p {folders[0]} " in first.err
     assert "replicas 3" in (tmp_path / "holdfast.yaml").read_text()
     assert second.code == 5
     assert not (tmp_path / "d1").exists()

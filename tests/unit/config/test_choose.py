@@ -83,7 +83,16 @@ def test_folders_on_one_device_are_said() -> None:
 
     (warning,) = (one for one in explanation if one.code == "init.warn_same_device")
     assert warning.fields == {"nodes": ("d0", "d2")}
-    assert str(warning).startswith("d0, d2 are on one device")
+    assert str(warning).startswith("nodes d0, d2 lie on one real disk")
+
+
+def test_folders_that_are_not_there_are_said_with_the_command_that_makes_them() -> None:
+    folders = [Path("/mnt/d1"), Path("/mnt/my disk")]
+
+    _, explanation = choose.new_file(folders, missing=folders[1:])
+
+    (warning,) = (one for one in explanation if one.code == "init.warn_not_there")
+    assert str(warning).endswith("mkdir -p '/mnt/my disk'")
 
 
 def test_a_message_unpacks_to_code_template_and_fields() -> None:

@@ -59,13 +59,15 @@ GOOD = seen(dataset((2, 10)))
         (dataclasses.replace(GOOD, writable=False, reason="log.minority"), False, "risk.none",
          "service.read_only"),
         (dataclasses.replace(GOOD, initialised=False), False, "risk.no_store", "service.none"),
-        (seen(dataset((2, 1)), nodes=(node(health=observation.Health.UNKNOWN),)), False,
-         "risk.none", "service.full"),
+        (seen(dataset((2, 1)), nodes=(node(), node(), node(health=observation.Health.UNKNOWN))),
+         False, "risk.none", "service.full"),
+        (seen(dataset((2, 1)), nodes=(node(), node(health=observation.Health.UNKNOWN))), False,
+         "risk.none", "service.datasets_read_only"),
         (seen(dataset((2, 1)), nodes=(node(), node("d2", observation.Health.UNMOUNTED, "removed"))),
          True, "risk.none", "service.full"),
     ],
     ids=["good", "empty", "reduced", "next", "lost", "single", "unknown", "log", "read-only",
-         "no-store", "node-unknown", "node-removed"],
+         "no-store", "node-unknown", "one-left", "node-removed"],
 )
 def test_an_observation_is_judged(
     found: observation.Observation, *, healthy: bool, risk: str, service: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from holdfast import errors
+from holdfast.engines import refusals
 from holdfast.engines.embedded import placement
 from holdfast.model import notice, observation, spec, topology
 from holdfast.model.plan import Plan, Refusal, Step, Value
@@ -47,19 +48,20 @@ _BAD_NODES = {
 def plan(desired: spec.Spec, observed: observation.Observation) -> Plan:
     """Empty means converged."""
     steps: list[Step] = []
-    refusals: list[Refusal] = []
+    refused: list[Refusal] = []
     warnings = list(one_disk(observed.nodes))
     if observed.initialised:
-        _known_store(observed, steps, refusals, warnings)
+        _known_store(observed, steps, refused, warnings)
     else:
-        _new_store(desired, observed, steps, refusals)
+        _new_store(desired, observed, steps, refused)
     nodes = _topology(desired, observed)
-    _datasets(desired, observed, nodes, steps, refusals, warnings)
+    if observed.initialised or not refused:  # else the nodes that are missing would be told twice
+        _datasets(desired, observed, nodes, steps, refused, warnings)
     usable = [
         placement.usable_bytes(nodes, one.protection) for one in desired.datasets
         if len(nodes.nodes) >= one.protection.width
     ]
-    return Plan(steps=tuple(steps), refusals=tuple(refusals), warnings=tuple(warnings),
+    return Plan(steps=tuple(steps), refusals=tuple(refused), warnings=tuple(warnings),
                 usable_bytes=min(usable, default=None))
 
 
@@ -86,12 +88,12 @@ def one_disk(nodes: tuple[observation.NodeObservation, ...]) -> list[notice.Noti
 
 def _new_store(
     desired: spec.Spec, observed: observation.Observation, steps: list[Step],
-    refusals: list[Refusal],
+    refused: list[Refusal],
 ) -> None:
     bad = [one for one in observed.nodes if one.health is not Health.NEW]
-    refusals.extend(_refuse_node(one) for one in bad)
+    refused.extend(_refuse_node(one) for one in bad)
     if not desired.engine.nodes:
-        refusals.append(_refusal(
+        refused.append(_refusal(
             "engine.nodes", "store.no_nodes", "the file names no nodes",
             "add folders under engine.nodes, or let holdfast init write the file"))
     if bad or not desired.engine.nodes:
@@ -104,7 +106,7 @@ def _new_store(
 
 
 def _known_store(
-    observed: observation.Observation, steps: list[Step], refusals: list[Refusal],
+    observed: observation.Observation, steps: list[Step], refused: list[Refusal],
     warnings: list[notice.Notice],
 ) -> None:
     for one in observed.nodes:
@@ -121,25 +123,23 @@ def _known_store(
                 message="node {node} belongs to the store but is not in the file; it is not used",
                 fields={"node": one.name}))
         elif one.state == "new" or one.reason == "node.unmounted":
-            refusals.append(_refuse_node(one))
+            refused.append(_refuse_node(one))
 
 
 def _datasets(
     desired: spec.Spec, observed: observation.Observation, nodes: topology.Topology,
-    steps: list[Step], refusals: list[Refusal], warnings: list[notice.Notice],
+    steps: list[Step], refused: list[Refusal], warnings: list[notice.Notice],
 ) -> None:
     there = {one.name: one for one in observed.datasets}
     for wanted in desired.datasets:
         found = there.pop(wanted.name, None)
         if found is None:
-            _new_dataset(wanted, observed, nodes, steps, refusals, warnings)
+            _new_dataset(wanted, observed, nodes, steps, refused, warnings)
         elif found.path != wanted.path:
-            refusals.append(_refusal(
-                wanted.name, "dataset.moved", "dataset {name} is at {there}, not at {path}",
-                "set its path back to {there}, or give the new path to a dataset of another name",
-                name=wanted.name, there=found.path, path=wanted.path))
+            refused.append(_refuse(
+                wanted.name, refusals.dataset_moved(wanted.name, found.path, wanted.path)))
         elif found.protection != str(wanted.protection):
-            refusals.append(_refusal(
+            refused.append(_refusal(
                 wanted.name, "dataset.protection_changed",
                 "dataset {name} is kept as {there}; the file asks for {wanted}",
                 "make a new dataset with the new protection and copy: holdfast mv",
@@ -157,25 +157,21 @@ def _datasets(
 
 def _new_dataset(
     wanted: spec.DatasetSpec, observed: observation.Observation, nodes: topology.Topology,
-    steps: list[Step], refusals: list[Refusal], warnings: list[notice.Notice],
+    steps: list[Step], refused: list[Refusal], warnings: list[notice.Notice],
 ) -> None:
     overlap = next((one for one in observed.datasets if _overlap(one.path, wanted.path)), None)
     if overlap is not None:
-        refusals.append(_refusal(
-            wanted.name, "dataset.overlaps",
-            "the path {path} of dataset {name} overlaps {there} of {other}",
-            "give each dataset a path that is not below another's",
-            path=wanted.path, name=wanted.name, there=overlap.path, other=overlap.name))
+        refused.append(_refuse(wanted.name, refusals.dataset_overlaps(
+            wanted.name, wanted.path, overlap.name, overlap.path)))
         return
     try:
         placement.check(nodes, wanted.protection)
     except errors.PlacementError as error:
-        refusals.append(Refusal(target=wanted.name, code=error.code, message=error.message,
-                                hint=error.hint, fields=dict(error.fields)))
+        refused.append(_refuse(wanted.name, error))
         return
     if observed.initialised and observed.log_members < min(
             len(nodes.nodes), 2 * wanted.protection.parity + 1):
-        refusals.append(_refusal(
+        refused.append(_refusal(
             wanted.name, "dataset.log_too_narrow",
             "dataset {name} promises {wanted} failures; the commit log has only {members} copies",
             "choose a protection that survives fewer failures, or put it into a new store",
@@ -219,6 +215,11 @@ def _refuse_node(one: observation.NodeObservation) -> Refusal:
         "node {node} at {path} cannot be used", "holdfast status shows more"))
     return Refusal(target=one.name, code=one.reason or "node.unusable", message=message, hint=hint,
                    fields={"node": one.name, "path": one.path})
+
+
+def _refuse(target: str, error: errors.RefusedError) -> Refusal:
+    return Refusal(target=target, code=error.code, message=error.message, hint=error.hint,
+                   fields=dict(error.fields))
 
 
 def _refusal(target: str, code: str, message: str, hint: str, **fields: Value) -> Refusal:

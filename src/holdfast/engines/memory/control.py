@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast import errors
-from holdfast.engines import api
+from holdfast.engines import api, refusals
 from holdfast.engines.memory import store, tree
 from holdfast.model import observation, outcome, spec, topology
 from holdfast.model import plan as plans
@@ -131,12 +131,10 @@ def _step(verb: str, wanted: spec.DatasetSpec, reason: str) -> plans.Step:
 
 
 def _refuse_move(wanted: spec.DatasetSpec, found: observation.DatasetObservation) -> plans.Refusal:
+    moved = refusals.dataset_moved(wanted.name, found.path, wanted.path)
     return plans.Refusal(
-        target=wanted.name,
-        code="dataset.moved",
-        message="dataset {name} is at {there}, not at {path}",
-        hint="set its path back to {there}, or give the new path to a dataset of another name",
-        fields={"name": wanted.name, "there": found.path, "path": wanted.path},
+        target=wanted.name, code=moved.code, message=moved.message, hint=moved.hint,
+        fields=moved.fields,
     )
 
 

@@ -11,8 +11,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from holdfast import errors
-from holdfast.engines import api
+from holdfast.engines import api, refusals
 from holdfast.engines.memory import store, tree
 from holdfast.model import objects, topology
 
@@ -62,7 +61,7 @@ class MemoryData:
         self, path: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[BinaryIO]:
         path = self._checked(path)
-        _check_range(offset, length)
+        refusals.check_range(offset, length)
         with self._store.lock:
             data = self._store.need_object(path, version).content.data
         end = len(data) if length is None else offset + length
@@ -92,12 +91,7 @@ class MemoryData:
             check_not_root(old)
             check_not_root(new)
             if old.dataset is not new.dataset:
-                raise errors.RefusedError(
-                    "rename.across_datasets",
-                    "{source} cannot be renamed to {target}: they are in two datasets",
-                    hint="copy it and remove the old one: holdfast get, put, rm",
-                    source=source, target=target,
-                )
+                raise refusals.across_datasets(source, target)
             moved = self._store.need(source)
             if source != target:
                 self._move(old, new, moved)
@@ -109,7 +103,7 @@ class MemoryData:
             check_not_root(place)
             found = self._store.need(path)
             if isinstance(found, tree.Folder) and found.children and not recursive:
-                raise not_empty(path)
+                raise refusals.folder_not_empty(path)
             place.dataset.used_bytes -= tree.size_bytes(found)
             _take_out(place)
 
@@ -120,7 +114,7 @@ class MemoryData:
                 return
             place = self._store.place(path)
             if isinstance(place.node, tree.Object):
-                raise exists(path)
+                raise refusals.exists(path)
             _check_above(place)
             tree.make_folders(place.dataset.root, place.inside, self._store.time.now_ns())
 
@@ -131,12 +125,9 @@ class MemoryData:
             check_not_root(place)
             found = self._store.need(path)
             if isinstance(found, tree.Object):
-                raise errors.RefusedError(
-                    "folder.is_object", "{path} is an object, not a folder",
-                    hint="holdfast rm {path} removes an object", path=path,
-                )
+                raise refusals.folder_is_object(path)
             if found.children:
-                raise not_empty(path)
+                raise refusals.folder_not_empty(path)
             _take_out(place)
 
     def shards(self, path: str, version: str | None = None) -> Iterator[objects.Shard]:
@@ -153,29 +144,21 @@ class MemoryData:
         place = self._store.place(path)
         found = place.node
         if isinstance(found, tree.Folder):
-            raise store.is_folder(path)
+            raise refusals.is_folder(path)
         _check_above(place)
         if found is not None and not overwrite:
-            raise exists(path)
+            raise refusals.exists(path)
         return place
 
     def _check_append(self, path: str, at_size: int | None) -> tuple[store.Place, tree.Object]:
         place = self._store.place(path)
         protection = place.dataset.spec.protection
         if protection.scheme is topology.Scheme.ERASURE:
-            raise errors.RefusedError(
-                "append.erasure", "{path} cannot grow: dataset {dataset} is kept as {protection}",
-                hint="append needs a dataset with replicas; or put the whole object again",
-                path=path, dataset=place.dataset.spec.name, protection=str(protection),
-            )
+            raise refusals.append_to_erasure(path, place.dataset.spec.name, str(protection))
         found = self._store.need_object(path)
         size = len(found.content.data)
         if at_size is not None and at_size != size:
-            raise errors.RefusedError(
-                "append.size_changed", "{path} has {size} bytes now, not {at_size}",
-                hint="read what was added meanwhile, then append at {size}",
-                path=path, size=size, at_size=at_size,
-            )
+            raise refusals.append_size_changed(path, size, at_size)
         return place, found
 
     def _write(
@@ -200,13 +183,9 @@ class MemoryData:
 
     def _move(self, old: store.Place, new: store.Place, moved: tree.Node) -> None:
         if new.inside[: len(old.inside)] == old.inside:
-            raise errors.RefusedError(
-                "rename.into_itself", "{source} cannot be moved below itself, to {target}",
-                hint="choose a target that is not below {source}",
-                source=old.path, target=new.path,
-            )
+            raise refusals.into_itself(old.path, new.path)
         if new.node is not None:
-            raise exists(new.path)
+            raise refusals.exists(new.path)
         _check_above(new)
         _take_out(old)
         now_ns = self._store.time.now_ns()
@@ -222,34 +201,13 @@ def read_all(source: api.Source, size: int | None) -> bytes:
         else _read_stream(source, size)
     )
     if size is not None and len(data) != size:
-        raise errors.RefusedError(
-            "put.size_mismatch", "the source does not have the {size} bytes that were announced",
-            hint="it may have changed while it was read; try again", size=size,
-        )
+        raise refusals.size_mismatch(size)
     return data
-
-
-def exists(path: str) -> errors.RefusedError:
-    return errors.RefusedError(
-        "object.exists", "{path} is there already",
-        hint="choose another name, or overwrite it: holdfast put --overwrite", path=path,
-    )
-
-
-def not_empty(path: str) -> errors.RefusedError:
-    return errors.RefusedError(
-        "folder.not_empty", "the folder {path} is not empty",
-        hint="holdfast rm -r {path} removes it with everything below it", path=path,
-    )
 
 
 def check_not_root(place: store.Place) -> None:
     if not place.inside:
-        raise errors.RefusedError(
-            "dataset.is_root", "{path} is the folder of dataset {dataset}",
-            hint="name what is below it; a dataset itself is neither moved nor removed",
-            path=place.path, dataset=place.dataset.spec.name,
-        )
+        raise refusals.dataset_root(place.path, place.dataset.spec.name)
 
 
 def _read_stream(source: BinaryIO, size: int | None) -> bytes:
@@ -265,30 +223,15 @@ def _read_stream(source: BinaryIO, size: int | None) -> bytes:
     return b"".join(parts)
 
 
-def _check_range(offset: int, length: int | None) -> None:
-    if offset < 0 or (length is not None and length < 0):
-        raise errors.ConfigError(
-            "range.negative", "a range cannot start at {offset} with length {length}",
-            hint="give an offset and a length of 0 or more", offset=offset, length=length,
-        )
-
-
 def _check_above(place: store.Place) -> None:
     if tree.object_above(place.dataset.root, place.inside):
-        raise errors.RefusedError(
-            "object.parent_is_object", "an object stands where {path} needs a folder",
-            hint="holdfast stat shows which of the names above it is an object", path=place.path,
-        )
+        raise refusals.parent_is_object(place.path)
 
 
 def _check_quota(dataset: store.Dataset, grown: int) -> None:
     quota = dataset.spec.quota_bytes
     if quota is not None and grown > 0 and dataset.used_bytes + grown > quota:
-        raise errors.RefusedError(
-            "quota.full", "dataset {dataset} has {used} of its {quota} bytes; {wanted} more do not fit",
-            hint="remove something, or raise quota of {dataset} in the file and run holdfast apply",
-            dataset=dataset.spec.name, used=dataset.used_bytes, quota=quota, wanted=grown,
-        )
+        raise refusals.quota_full(dataset.spec.name, dataset.used_bytes, quota, grown)
 
 
 def _take_out(place: store.Place) -> None:

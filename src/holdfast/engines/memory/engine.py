@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from holdfast import errors
-from holdfast.engines import api
+from holdfast.engines import api, refusals
 from holdfast.engines.memory import control, data, store, tree
 from holdfast.kit import clock
 from holdfast.model import objects, snapshot, spec
@@ -69,14 +69,10 @@ class MemoryEngine:
 
     def create_snapshot(self, dataset: str, name: str) -> snapshot.SnapshotInfo:
         found = self._store.dataset(dataset)
-        _check_snapshot_name(name)
+        refusals.check_snapshot_name(name)
         with self._store.lock:
             if name in found.snapshots:
-                raise errors.RefusedError(
-                    "snapshot.exists", "dataset {dataset} has a snapshot {name} already",
-                    hint="choose another name; holdfast snapshot list {dataset} shows those taken",
-                    dataset=dataset, name=name,
-                )
+                raise refusals.snapshot_exists(dataset, name)
             folder = objects.join(found.spec.path, objects.SNAPSHOT_FOLDER)
             taken = snapshot.SnapshotInfo(
                 name=name,
@@ -155,15 +151,6 @@ class MemoryEngine:
             for one in frozen:
                 yield {"kind": "snapshot", **dataclasses.asdict(one.info)}
                 yield from _records(one.root, one.info.root)
-
-
-def _check_snapshot_name(name: str) -> None:
-    if not name or "/" in name:
-        raise errors.ConfigError(
-            "snapshot.bad_name", "{name} cannot name a snapshot",
-            hint="use a name without / such as before-update", name=ascii(name),
-        )
-    objects.check_path("/" + name)
 
 
 def _records(root: tree.Folder, path: str) -> Iterator[Mapping[str, object]]:

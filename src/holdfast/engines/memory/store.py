@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from holdfast import errors
+from holdfast.engines import refusals
 from holdfast.engines.memory import tree
 from holdfast.kit import clock
 from holdfast.model import objects, snapshot, spec
@@ -37,11 +37,7 @@ class Dataset:
     def snapshot(self, name: str) -> Frozen:
         found = self.snapshots.get(name)
         if found is None:
-            raise errors.NotFoundError(
-                "snapshot.not_found", "dataset {dataset} has no snapshot {name}",
-                hint="holdfast snapshot list {dataset} shows those that there are",
-                dataset=self.spec.name, name=name,
-            )
+            raise refusals.no_snapshot(self.spec.name, name)
         return found
 
 
@@ -94,10 +90,7 @@ class Store:
 
     def check_open(self) -> None:
         if not self.opened:
-            raise errors.RefusedError(
-                "engine.closed", "the store {cluster} is not open",
-                hint="open it first: holdfast.open(FILE), or engine.open()", cluster=self.cluster,
-            )
+            raise refusals.closed(self.cluster)
 
     def next_version(self) -> str:
         """Never given before. With the lock held."""
@@ -109,10 +102,7 @@ class Store:
         with self.lock:
             found = self.datasets.get(name)
         if found is None:
-            raise errors.NotFoundError(
-                "dataset.not_found", "there is no dataset {name}",
-                hint="holdfast dataset list shows those that there are", name=name,
-            )
+            raise refusals.no_dataset(name)
         return found
 
     def find(self, path: str) -> tree.Node | None:
@@ -129,23 +119,16 @@ class Store:
         """Like `find`, but NotFoundError where nothing is. With the lock held."""
         found = self.find(path)
         if found is None:
-            raise errors.NotFoundError(
-                "object.not_found", "there is nothing at {path}",
-                hint="holdfast ls {parent} shows what is there; the datasets are {datasets}",
-                path=path, parent=objects.parent_of(path), datasets=self._dataset_paths(),
-            )
+            raise refusals.no_object(path, self._dataset_paths())
         return found
 
     def need_object(self, path: str, version: str | None = None) -> tree.Object:
         """Like `need`, but refuses a folder and another version. With the lock held."""
         found = self.need(path)
         if isinstance(found, tree.Folder):
-            raise is_folder(path)
+            raise refusals.is_folder(path)
         if version is not None and version != found.version:
-            raise errors.RefusedError(
-                "object.changed", "{path} has changed since version {version} of it was seen",
-                hint="read it again from the start", path=path, version=version,
-            )
+            raise refusals.changed(path, version)
         return found
 
     def place(self, path: str) -> Place:
@@ -153,19 +136,10 @@ class Store:
         names = split(path)
         dataset = self._dataset_of(names)
         if dataset is None:
-            raise errors.RefusedError(
-                "dataset.none", "no dataset holds {path}",
-                hint="write below one of the datasets ({datasets}), or add one to the file and run "
-                "holdfast apply",
-                path=path, datasets=self._dataset_paths(),
-            )
+            raise refusals.no_dataset_holds(path, self._dataset_paths())
         inside = names[len(dataset.names) :]
         if inside[:1] == (objects.SNAPSHOT_FOLDER,):
-            raise errors.RefusedError(
-                "snapshot.read_only", "{path} belongs to the snapshots of {dataset}",
-                hint="snapshots never change; holdfast snapshot delete {dataset} NAME removes one",
-                path=path, dataset=dataset.spec.name,
-            )
+            raise refusals.snapshot_read_only(path, dataset.spec.name)
         return Place(path=path, dataset=dataset, inside=inside)
 
     def is_above_datasets(self, path: str) -> bool:
@@ -185,13 +159,6 @@ def split(path: str) -> tuple[str, ...]:
     return tuple(name for name in path.split("/") if name)
 
 
-def is_folder(path: str) -> errors.RefusedError:
-    return errors.RefusedError(
-        "object.is_folder", "{path} is a folder",
-        hint="name an object; holdfast ls {path} shows those below it", path=path,
-    )
-
-
 def _find_in_snapshots(dataset: Dataset, names: tuple[str, ...]) -> tree.Node | None:
     if not names:
         return tree.Folder(0, {name: one.root for name, one in dataset.snapshots.items()})
@@ -200,15 +167,7 @@ def _find_in_snapshots(dataset: Dataset, names: tuple[str, ...]) -> tree.Node | 
 
 def _check_apart(wanted: spec.DatasetSpec, names: tuple[str, ...], other: Dataset) -> None:
     if wanted.name == other.spec.name:
-        raise errors.RefusedError(
-            "dataset.moved", "dataset {name} is at {there}, not at {path}",
-            hint="set its path back to {there}, or give the new path to a dataset of another name",
-            name=wanted.name, there=other.spec.path, path=wanted.path,
-        )
+        raise refusals.dataset_moved(wanted.name, other.spec.path, wanted.path)
     shorter = min(len(names), len(other.names))
     if names[:shorter] == other.names[:shorter]:
-        raise errors.RefusedError(
-            "dataset.overlaps", "the path {path} of dataset {name} overlaps {there} of {other}",
-            hint="give each dataset a path that is not below another's",
-            path=wanted.path, name=wanted.name, there=other.spec.path, other=other.spec.name,
-        )
+        raise refusals.dataset_overlaps(wanted.name, wanted.path, other.spec.name, other.spec.path)
