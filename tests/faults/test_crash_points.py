@@ -16,6 +16,7 @@ import pytest
 from tests.faults.histories import HISTORIES
 from tests.support import crash, embedded_target
 from tests.support.crash import ANY, NEVER, Crash, Harness
+from tests.support.workload import Op
 
 pytestmark = pytest.mark.fault
 
@@ -47,6 +48,15 @@ def harness_with_images(prepared: Path) -> Iterator[Harness]:
 @pytest.mark.parametrize("name", HISTORIES)
 def test_a_kill_at_a_chosen_step_loses_nothing(name: str, harness: Harness) -> None:
     assert wrong_after(harness, name, CHOSEN) == []
+
+
+def test_a_kill_at_each_step_of_a_commit_loses_nothing(harness: Harness) -> None:
+    ops = (Op("put", "/data/a", size=3000, seed=1), Op("put", "/data/b", size=3000, seed=2))
+    points = [point for point in harness.points(ops) if str(point.name).startswith("log.")]
+
+    wrong = [(point, found) for point in points if (found := harness.trial(ops, point))]
+
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", ["overwrite", "snapshot", "delete"])

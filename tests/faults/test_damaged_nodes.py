@@ -12,6 +12,7 @@ import pytest
 
 from holdfast import errors
 from holdfast.engines.embedded import engine as embedded
+from holdfast.engines.embedded import piece, segment_writer
 from holdfast.model import spec
 from tests.support import embedded_target
 from tests.support.workload import content, content_id
@@ -24,6 +25,7 @@ OBJECTS = {
     "/media/small": (4000, 3), "/media/large": (1_500_000, 4),
 }
 STEP_BYTES = 1024
+TRAILER_BYTES = 8192
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("pair", list(itertools.combinations(NODES, 2)), ids="-".join)
 def test_two_garbled_nodes_hurt_no_read(store: Path, pair: tuple[str, str]) -> None:
     with spoiled(store, pair, garble):
+        assert read_all(store) == expected()
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(NODES, 2)), ids="-".join)
+def test_two_nodes_with_garbled_contents_under_good_headers_hurt_no_read(
+    store: Path, pair: tuple[str, str]
+) -> None:
+    with spoiled(store, pair, garble_contents):
         assert read_all(store) == expected()
 
 
@@ -151,9 +161,26 @@ def expected() -> dict[str, str]:
 
 def garble(node: Path) -> None:
     """Flip a bit in every KiB of what the node stores; its place in the store stays known."""
-    for file in node.rglob("*"):
-        if file.is_file() and file.parent.name != "log" and file.parent != node:
-            data = bytearray(file.read_bytes())
-            for offset in range(500, len(data), STEP_BYTES):
-                data[offset] ^= 0x10
-            file.write_bytes(data)
+    for file in stored_files(node):
+        flip(file, 500, file.stat().st_size)
+
+
+def garble_contents(node: Path) -> None:
+    """The same, but not in the header at the start and the trailer at the end of a file."""
+    for file in stored_files(node):
+        trailer = 0 if file.parent.name == segment_writer.FOLDER else TRAILER_BYTES
+        flip(file, piece.BODY_AT + 500, file.stat().st_size - trailer)
+
+
+def stored_files(node: Path) -> list[Path]:
+    return [
+        file for file in node.rglob("*")
+        if file.is_file() and file.parent.name != "log" and file.parent != node
+    ]
+
+
+def flip(file: Path, start: int, end: int) -> None:
+    data = bytearray(file.read_bytes())
+    for offset in range(start, end, STEP_BYTES):
+        data[offset] ^= 0x10
+    file.write_bytes(data)

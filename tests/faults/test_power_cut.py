@@ -7,8 +7,10 @@ moments (prefixes, torn sectors, reordered writes) are mounted and the store on 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.faults.histories import HISTORIES
-from tests.support import blockdev, crash, mounts, need, processes, shutdown
+from tests.support import blockdev, crash, embedded_target, mounts, need, processes, shutdown
 from tests.support.replay import BlockLog, CutPoint, ImageMaker
 from tests.support.shutdown import Cut
 from tests.support.workload import Op, View, allowed, states
@@ -47,6 +49,10 @@ SINGLE = (
 )
 NODES = tuple(f"d{number}" for number in range(1, 7))
 HISTORIES_HERE = {"mixed": HISTORY, **HISTORIES}
+
+
+class _PowerGoneError(Exception):
+    """The process that was writing need not be heard any more."""
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
@@ -84,24 +90,50 @@ def test_a_cut_between_two_operations_loses_nothing(tmp_path: Path, kind: str, h
 def test_a_put_is_whole_when_all_disks_lose_power_as_it_is_acknowledged(
     tmp_path: Path, op: Op
 ) -> None:
+    store = after_a_cut_of_every_disk(tmp_path, op)
+
+    with judging(store) as judge:
+        assert judge.verdict(states((op,))[1:]) == []
+
+
+def test_a_put_survives_a_power_cut_from_which_two_disks_do_not_return(tmp_path: Path) -> None:
+    op = SINGLE[0]
+    store = after_a_cut_of_every_disk(tmp_path, op)
+    missing = []
+
+    for pair in itertools.combinations(NODES, 2):
+        left = shutil.copytree(store, tmp_path / "left")
+        for name in pair:
+            shutil.rmtree(left / name)
+            (left / name).mkdir()
+        with judging(left) as judge:
+            if judge.run((), view=True).view != states((op,))[1]:
+                missing.append(pair)
+        shutil.rmtree(left)
+
+    assert missing == []
+
+
+def after_a_cut_of_every_disk(folder: Path, op: Op) -> Path:
+    """A copy of what six disks and the state's hold when all lose power as `op` is acknowledged."""
+    store = folder / "store"
+    store.mkdir()
     with contextlib.ExitStack() as stack:
-        folders = [tmp_path / "store" / name for name in (*NODES, "state")]
-        (tmp_path / "store").mkdir()
-        disks = [stack.enter_context(shutdown.power_cut(folder)) for folder in folders]
-        prepare(tmp_path / "store")
-        with processes.writer(
-            FACTORY, tmp_path / "store", (op,), tmp_path / "report"
-        ) as writer:
-            writer.wait_until_done(1)
-            for disk in disks:
-                disk.cut(Cut.LOG_LOST)
-            writer.kill()
+        disks = [stack.enter_context(shutdown.power_cut(store / name))
+                 for name in (*NODES, embedded_target.STATE)]
+        prepare(store)
+
+        def heard(fields: dict[str, Any]) -> None:
+            if "done" in fields:
+                for disk in disks:
+                    disk.cut(Cut.LOG_LOST)
+                raise _PowerGoneError
+
+        with pytest.raises(_PowerGoneError):
+            processes.conduct(FACTORY, store, (op,), heard)
         for disk in disks:
             disk.power_back()
-        with judging(tmp_path / "store") as judge:
-            wrong = judge.verdict(states((op,))[1:])
-
-    assert wrong == []
+        return shutil.copytree(store, folder / "copy", ignore=shutil.ignore_patterns("*.img"))
 
 
 def wrong_after_cuts(
@@ -145,8 +177,8 @@ def prepare(folder: Path) -> None:
 
 
 def judging(store: Path) -> crash.Harness:
-    """Looks at the store at `store` in processes of its own."""
-    return crash.Harness(crash.Target(factory=FACTORY, prepared=store), store)
+    """Looks at the store at `store` in processes of its own, as after the reboot."""
+    return crash.Harness(crash.Target(factory=FACTORY, prepared=store), store, rebooted=True)
 
 
 def cuts(log: BlockLog, count: int | None) -> list[CutPoint]:

@@ -26,6 +26,13 @@ from tests.support.workload import Op, View, allowed, states
 PROJECT = Path(__file__).parents[2]
 TRIAL_TIMEOUT_S = 30.0
 ANY = None
+# The kernel tells boots apart by this file; in a mount namespace of its own it can be another one.
+_AFTER_REBOOT = ("unshare", "--mount", "sh", "-c", """
+cat /proc/sys/kernel/random/uuid > /tmp/boot-id.$$
+mount --bind /tmp/boot-id.$$ /proc/sys/kernel/random/boot_id || exit 1
+rm /tmp/boot-id.$$
+exec "$@"
+""", "sh")
 _PROBE_PATH = "/data/probe-after-crash"
 
 
@@ -70,15 +77,17 @@ class Target:
 class Harness:
     """One worker process and one working folder; trials come one after the other."""
 
-    def __init__(self, target: Target, folder: Path) -> None:
+    def __init__(self, target: Target, folder: Path, *, rebooted: bool = False) -> None:
+        """`rebooted`: its processes see another boot than this one's (root only)."""
         self.target = target
+        self._inside = _AFTER_REBOOT if rebooted else ()
         self._store = folder
         self._report = folder.with_name(folder.name + ".report")
 
     def __enter__(self) -> Self:
         module = self.target.factory.partition(":")[0]
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.crash_worker", module],
+            [*self._inside, sys.executable, "-m", "tests.support.crash_worker", module],
             cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=_environment(),
         )

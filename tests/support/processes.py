@@ -120,7 +120,7 @@ def conduct(
     }
     with subprocess.Popen(
         [sys.executable, "-c", _PERFORM], cwd=PROJECT, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
