@@ -93,6 +93,7 @@ def _empty(opened: session.Session, one: Candidate) -> bool:
 def _seal(opened: session.Session, one: Candidate) -> bool:
     """Seal a segment unless another process writes to it."""
     if opened.segments.retire(one.number):
+        opened.committer.run(changes.Recorded([]))  # the seal went before it
         return True
     with contextlib.ExitStack() as stack:
         locked = 0
