@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ def erasure(data: int, parity: int) -> Protection:
     return Protection(scheme=Scheme.ERASURE, data=data, parity=parity)
 
 
+@functools.lru_cache(maxsize=256)
 def parse_protection(text: str) -> Protection:
     """Of `replicas 3` or `erasure 4+2`. Raises ConfigError."""
     compact = " ".join(str(text).lower().split())

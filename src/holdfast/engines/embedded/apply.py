@@ -8,18 +8,18 @@ lists whose first item is their kind; docs/format/commit-log.md gives each one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apsw
 
-from holdfast.engines.embedded import index, names, segment_sums, sharing
+from holdfast.engines.embedded import entry_buffer, index, names, segment_sums, sharing
 
 Record = list[Any]  # a decoded msgpack array: its items have many types by nature
 
 WHOLE_SEGMENT = -1  # `number` of a garbage row that stands for a segment
 
-_INSERT = f"INSERT INTO entries({names.COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_ONLY_INSERTS = frozenset({"put", "segment", "seal", "folder"})
 
 
 class Applier:
@@ -35,6 +35,7 @@ class Applier:
         self._layouts: dict[tuple[int, str, int, str], int] = {}
         self._folders: dict[tuple[int, tuple[bytes, ...]], int] = {}
         self._sums = segment_sums.SegmentSums(connection)
+        self._entries = entry_buffer.EntryBuffer(connection)
         self._apply: dict[str, Callable[..., None]] = {
             "store": self._store, "node": self._node, "members": self._members,
             "table": self._table, "dataset": self._dataset, "put": self._put,
@@ -58,7 +59,7 @@ class Applier:
         )
         self._folders.clear()
         self._layouts.clear()
-        self._last_child: tuple[int, bytes, names.Entry | None] | None = None
+        self._entries.forget()
         self._sums.forget()
         self._forget_sums()
 
@@ -68,11 +69,31 @@ class Applier:
 
     def apply(self, record: Record) -> None:
         self.txn += 1
-        self._apply[record[0]](*record[1:])
-        self._last_child = None
+        apply = self._apply[record[0]]
+        if record[0] in _ONLY_INSERTS:
+            apply(*record[1:])
+            return
+        self._entries.settle()
+        apply(*record[1:])
+        self._entries.settle()  # what was looked up meanwhile may be changed now
+
+    def settle(self) -> None:
+        """Let SQLite see all entries of the batch so far: for what reads them by itself."""
+        self._entries.settle()
+
+    def look_ahead(self, wanted: Iterable[tuple[int, tuple[bytes, ...]]]) -> None:
+        """Look up the (dataset, names) of many puts together."""
+        by_folder: defaultdict[int, list[bytes]] = defaultdict(list)
+        for dataset, path_names in wanted:
+            folder = self.folder_of(dataset, path_names[:-1]) if path_names else None
+            if folder is not None:
+                by_folder[folder].append(path_names[-1])
+        for folder, found in by_folder.items():
+            self._entries.look_ahead(folder, found)
 
     def flush(self) -> None:
         """Write counters and sums; call once for each batch, before COMMIT."""
+        self._entries.settle()
         execute = self.connection.execute
         for layout, change in self._layout_bytes.items():
             execute("UPDATE layouts SET bytes=bytes+? WHERE id=?", (change, layout))
@@ -89,7 +110,7 @@ class Applier:
         """The number of an existing folder, or None."""
         known, depth = self._known_folder(dataset, path_names)
         for end in range(depth + 1, len(path_names) + 1):
-            entry = names.child(self.connection, known, path_names[end - 1])
+            entry = self.child(known, path_names[end - 1])
             if entry is None or entry.kind != names.FOLDER:
                 return None
             known = entry.object
@@ -101,16 +122,11 @@ class Applier:
         if not path_names:
             return names.root_entry(self.datasets[dataset])
         above = self.folder_of(dataset, path_names[:-1])
-        return None if above is None else self._child(above, path_names[-1])
+        return None if above is None else self.child(above, path_names[-1])
 
-    def _child(self, folder: int, name: bytes) -> names.Entry | None:
-        """A current entry. The last one is remembered until something is applied, since a change
-        is judged and applied right after each other."""
-        if self._last_child is not None and self._last_child[:2] == (folder, name):
-            return self._last_child[2]
-        found = names.child(self.connection, folder, name)
-        self._last_child = (folder, name, found)
-        return found
+    def child(self, folder: int, name: bytes) -> names.Entry | None:
+        """A current entry of a folder, with the batch so far."""
+        return self._entries.child(folder, name)
 
     # --- store, nodes, datasets -------------------------------------------------------------
 
@@ -154,8 +170,9 @@ class Applier:
     ) -> None:
         *above, name = path_names
         folder = self._make_folders(dataset, tuple(above))
-        old = self._child(folder, name)
+        old = self._entries.child(folder, name)
         if old is not None:
+            self._entries.settle()
             self._take_away(dataset, old)
         kind, object_id, segment, position = names.EMPTY, 0, 0, 0
         if content is not None and content[0] == "segment":
@@ -164,7 +181,7 @@ class Applier:
         elif content is not None:
             kind, object_id = names.SHARDED, content[1]
             self._add_shards(dataset, object_id, 0, content[2])
-        self.connection.execute(_INSERT, (
+        self._entries.insert(names.Entry(
             folder, name, self.txn, index.OPEN_END, kind, object_id, self.txn, size, modified_ns,
             digest, attributes, segment, position))
         self._count(dataset, size, 1)
@@ -178,7 +195,7 @@ class Applier:
         assert old is not None
         self._hand_over(dataset, old, size)
         self._add_shards(dataset, old.object, old.size, shards)
-        self.connection.execute(_INSERT, (
+        self._entries.insert(names.Entry(
             old.dir, old.name, self.txn, index.OPEN_END, old.kind, old.object, self.txn, size,
             modified_ns, digest, old.attributes, 0, 0))
         self._count(dataset, size - old.size, 0)
@@ -199,7 +216,7 @@ class Applier:
         folder = self._make_folders(dataset, tuple(above))
         self._hand_over(dataset, entry, entry.size)
         moved = entry._replace(dir=folder, name=name, txn=self.txn, txn_end=index.OPEN_END)
-        self.connection.execute(_INSERT, moved)
+        self._entries.insert(moved)
         if entry.kind == names.FOLDER:
             self._folders.clear()
 
@@ -221,7 +238,7 @@ class Applier:
             length -= 1
         for end in range(length + 1, len(path_names) + 1):
             number = self._take("folder")
-            self.connection.execute(_INSERT, (
+            self._entries.insert(names.Entry(
                 above, path_names[end - 1], self.txn, index.OPEN_END, names.FOLDER, number,
                 self.txn, 0, 0, None, None, 0, 0))
             self._folders[(dataset, path_names[:end])] = above = number

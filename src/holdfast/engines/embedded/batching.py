@@ -91,22 +91,33 @@ def _submit_group(
     if not group:
         return []
 
-    def there(connection: apsw.Connection) -> list[bool]:
-        return [
-            not one.change.overwrite and names.find(connection, names.Place(
-                one.change.path, one.change.dataset, one.change.names)) is not None
-            for one in group
-        ]
-
+    there = opened.catalog.read(lambda one: _already_there(one, group))
     told: list[Change | errors.HoldfastError] = []
     contents = []
-    for one, refused in zip(group, opened.catalog.read(there), strict=True):
+    for one, refused in zip(group, there, strict=True):
         if refused:
             told.append(refusals.exists(one.change.path))
         else:
             told.append(one.change)
             contents.append(writing.small_content(one.change, one.data))
     opened.segments.submit(contents)
+    return told
+
+
+def _already_there(connection: apsw.Connection, group: list[_Small]) -> list[bool]:
+    """Which of a group are objects already and may not be replaced; the commit judges the rest."""
+    folders: dict[tuple[int, tuple[bytes, ...]], names.Entry | None] = {}
+    told = []
+    for change in (one.change for one in group):
+        key = (change.dataset.number, change.names[:-1])
+        if key not in folders:
+            folders[key] = names.find(
+                connection, names.Place(change.path, change.dataset, change.names[:-1]))
+        folder = folders[key]
+        entry = None
+        if change.names and not change.overwrite and folder is not None and folder.kind == names.FOLDER:
+            entry = names.child(connection, folder.object, change.names[-1])
+        told.append(entry is not None and entry.kind != names.FOLDER)
     return told
 
 

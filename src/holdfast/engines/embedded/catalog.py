@@ -34,6 +34,8 @@ class Reader(Protocol[T]):
 class Request(Protocol):
     """One change that waits for the next batch."""
 
+    looks_up: tuple[int, tuple[bytes, ...]] | None
+
     @property
     def done(self) -> bool:
         """Was `finish` called?"""
@@ -266,7 +268,11 @@ class Catalog:
     ) -> tuple[list[Request], list[Record]]:
         accepted: list[Request] = []
         records: list[Record] = []
+        if len(requests) > 1:
+            applier.look_ahead(one.looks_up for one in requests if one.looks_up is not None)
         for request in requests:
+            if request.looks_up is None:
+                applier.settle()
             try:
                 made = request.prepare(applier)
             except errors.HoldfastError as error:

@@ -40,6 +40,7 @@ class Put(committer.Change):
         self.dataset = dataset
         self.path = path
         self.names = _names(dataset, path)
+        self.looks_up = (dataset.number, self.names)
         self.size = size
         self.modified_ns = modified_ns
         self.digest = digest
@@ -248,7 +249,7 @@ def _check_parents(applier: Applier, dataset: int, path_names: Names, path: str)
         return
     folder = applier.datasets[dataset].root
     for name in above:
-        entry = names.child(applier.connection, folder, name)
+        entry = applier.child(folder, name)
         if entry is None:
             return
         if entry.kind != names.FOLDER:

@@ -20,7 +20,13 @@ TAKEN_WAIT_S = 120.0  # how long a client waits for a batch that is being writte
 
 
 class Change:
-    """A request and the wait for it. Subclasses judge and say what to record."""
+    """A request and the wait for it. Subclasses judge and say what to record.
+
+    `looks_up` are the (dataset, names) that judging asks for, if it asks for nothing else: then
+    those of a whole batch are looked up together.
+    """
+
+    looks_up: tuple[int, tuple[bytes, ...]] | None = None
 
     def __init__(self) -> None:
         self.error: BaseException | None = None

@@ -112,6 +112,7 @@ class SegmentWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._expected = 1
+        self._wanted = 1  # contents that must wait before the thread is woken
         committer.on_round(self._round_ended)
         self._segments: dict[int, _Open] = {}
         self._adopted: set[int] = set()
@@ -192,14 +193,20 @@ class SegmentWriter:
         """A bigger group costs hardly more than a small one, so wait for it where that is free:
         while a commit is under way, and briefly for clients that were answered together."""
         while self._committer.busy and len(self._waiting) < PIPELINE_ITEMS and not self._closed:
-            self._ready.wait(BUSY_WAIT_S)
+            self._wait_for(PIPELINE_ITEMS, BUSY_WAIT_S)
         deadline = clock.Deadline(LINGER_S)
         while len(self._waiting) < self._expected and not self._closed:
             left_s = deadline.left_s()
             if not left_s:
                 break
-            self._ready.wait(left_s)
+            self._wait_for(self._expected, left_s)
         self._expected = min(len(self._waiting), PIPELINE_ITEMS)
+
+    def _wait_for(self, items: int, timeout_s: float) -> None:
+        """Wait until so many are waiting, a commit has ended, or the time is over."""
+        self._wanted = items
+        self._ready.wait(timeout_s)
+        self._wanted = 1
 
     def _round_ended(self) -> None:
         with self._ready:
