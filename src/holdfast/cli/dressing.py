@@ -11,9 +11,24 @@ from holdfast.kit import language
 _ = language.text
 
 
+class _Command(rich_click.RichCommand):
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_usage(self, ctx, formatter)
+
+
+class _Group(rich_click.RichGroup):
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_usage(self, ctx, formatter)
+
+
 def help_text(command: click.Command, ctx: click.Context) -> str:
     twin = _twin(command, ctx)
-    with rich_click.RichContext(twin, parent=ctx.parent, info_name=ctx.info_name) as dressed:
+    words = rich_click.RichHelpConfiguration(
+        options_panel_title=_("Options"), commands_panel_title=_("Commands")
+    )
+    with rich_click.RichContext(
+        twin, parent=ctx.parent, info_name=ctx.info_name, rich_help_config=words
+    ) as dressed:
         return twin.get_help(dressed)
 
 
@@ -34,12 +49,19 @@ def _help_with_examples(command: click.Command) -> str:
     return f"{command.help}\n\n\b\n{_('Examples')}:\n{lines}"
 
 
+def _write_usage(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    pieces = " ".join(command.collect_usage_pieces(ctx))
+    formatter.write_usage(ctx.command_path, pieces, prefix=_("Usage:"))
+
+
 def _twin(command: click.Command, ctx: click.Context) -> rich_click.RichCommand:
     if not isinstance(command, click.Group):
-        return rich_click.RichCommand(
+        return _Command(
             name=command.name, params=command.params, help=_help_with_examples(command)
         )
     members = {name: _member(command, ctx, name) for name in command.list_commands(ctx)}
-    return rich_click.RichGroup(
+    return _Group(
         name=command.name, params=command.params, help=command.help, commands=members
     )

@@ -7,17 +7,15 @@ and stays valid when the command fails.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
 from holdfast import errors
-from holdfast.cli import base, shape
+from holdfast.cli import base, shape, table
 from holdfast.kit import clock, language, units
 from holdfast.operations import context, copying
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _ = language.text
 Row = TypeVar("Row")
@@ -56,6 +54,7 @@ class Output:
         self._time = time
         self._stream_open = False
         self._told: errors.HoldfastError | None = None  # the document of `listing` holds it
+        self._left_out: errors.HoldfastError | None = None  # said when it is not the only one
         self._progress_shown = False
         self._progress_told_s = float("-inf")
 
@@ -142,11 +141,14 @@ class Output:
             for row in (columns, *rows):
                 self._write("\t".join(row) + "\n")
             return
-        self._draw(columns, rows)
+        for line in table.lines(columns, rows, bold=self._colors()):
+            self._write(line + "\n")
 
     def error(self, found: errors.HoldfastError) -> None:
         """The error, in the place and form that was asked for."""
         self._clear_progress()
+        if found is not self._left_out:
+            self._say_left_out()
         if self.json:
             if found is not self._told:
                 self._dump({"error": shape.error(found)})
@@ -159,6 +161,7 @@ class Output:
 
     def stopped(self, word: str) -> None:
         """The work was asked to stop: `interrupted` or `terminated`."""
+        self._say_left_out()
         if self.json:
             self._dump({"error": {"code": word, "message": f"{word}; what was done stays", "hint": ""}})
         else:
@@ -179,28 +182,23 @@ class Output:
 
     def item_left_out(self, item: copying.Item) -> None:
         assert item.error is not None
-        message, _hint = errors.render(item.error, _)
-        self.note(_("left out: {message}").format(message=message))
+        self._say_left_out()
+        self._left_out = item.error
 
-    def console(self) -> Console:
-        from rich.console import Console  # noqa: PLC0415 - rich loads when something is drawn
-
-        color = self._options.color
-        return Console(file=self._stdout, no_color=None if color is None else not color)
+    def _say_left_out(self) -> None:
+        error, self._left_out = self._left_out, None
+        if error is not None:
+            message, _hint = errors.render(error, _)
+            self.note(_("left out: {message}").format(message=message))
 
     def flush(self) -> None:
         self._clear_progress()
         self._stdout.flush()
 
-    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        from rich import box, table  # noqa: PLC0415 - rich loads when something is drawn
-
-        drawn = table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in columns:
-            drawn.add_column(name, overflow="fold")
-        for row in rows:
-            drawn.add_row(*(_escape(cell) for cell in row))
-        self.console().print(drawn)
+    def _colors(self) -> bool:
+        if self._options.color is not None:
+            return self._options.color
+        return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def _dump(self, document: Mapping[str, shape.Json]) -> None:
         self._clear_progress()
@@ -245,9 +243,3 @@ def _chain(first: Row | None, rest: Iterator[Row]) -> Iterator[Row]:
     if first is not None:
         yield first
         yield from rest
-
-
-def _escape(cell: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415 - as above
-
-    return escape(cell)

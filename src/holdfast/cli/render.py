@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast import errors
+from holdfast.cli import table
 from holdfast.cli.output import Output
 from holdfast.kit import clock, language, units
 from holdfast.model import notice, objects, observation
@@ -96,16 +97,16 @@ def described(out: Output, rows: Sequence[names.Described]) -> None:
         if row.shards is not None:
             out.line()
             out.table(
-                (_("shard"), _("offset"), _("length"), _("margin"), _("digest"), _("nodes")),
+                (_("shard"), _("offset"), _("length"), _("margin"), _("nodes"), _("digest")),
                 [_shard_row(one) for one in row.shards],
             )
 
 
 def pairs(out: Output, rows: Sequence[tuple[str, str]]) -> None:
     """Names and values, one a line."""
-    width = max((_width(name) for name, _value in rows), default=0)
+    width = max((table.width(name) for name, _value in rows), default=0)
     for name, value in rows:
-        out.line(f"{name}:{' ' * (width - _width(name) + 1)}{value}")
+        out.line(table.pad(f"{name}:", width + 2) + value)
 
 
 def snapshot_taken(out: Output, taken: snapshotting.SnapshotInfo) -> None:
@@ -211,8 +212,8 @@ def _long(info: objects.ObjectInfo) -> str:
 
 def _shard_row(shard: objects.Shard) -> tuple[str, ...]:
     return (
-        str(shard.number), str(shard.offset), str(shard.length), str(shard.margin), shard.digest,
-        ",".join(node or UNKNOWN for node in shard.nodes),
+        str(shard.number), str(shard.offset), str(shard.length), str(shard.margin),
+        ",".join(node or UNKNOWN for node in shard.nodes), shard.digest,
     )
 
 
@@ -248,10 +249,3 @@ def size(fact: observation.Fact) -> str:
     if isinstance(fact.value, (int, float)):
         return units.show_size(fact.value)
     return _("unknown")
-
-
-def _width(text: str) -> int:
-    """Cells that a text takes: a Chinese character takes two."""
-    import unicodedata  # noqa: PLC0415 - only where pairs are shown
-
-    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)

@@ -166,11 +166,8 @@ def _refusal_data(refusal: planning.Refusal) -> dict[str, shape.Json]:
 
 
 def _node_row(node: observation.NodeObservation) -> tuple[str, ...]:
-    health = _(node.health.value)
-    if node.reason:
-        health = f"{health} ({node.reason})"
     return (
-        node.name, health, _(node.state), "/".join(node.domain) or render.UNKNOWN,
+        node.name, _(node.health.value), _(node.state), "/".join(node.domain) or render.UNKNOWN,
         render.size(node.used_bytes), render.size(node.free_bytes), node.path,
     )
 

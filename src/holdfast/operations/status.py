@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from holdfast.errors import Field
-from holdfast.kit import clock, units
+from holdfast.kit import clock, language, units
 from holdfast.model import observation, topology
 from holdfast.model.notice import Notice
 from holdfast.operations import context
@@ -16,6 +16,19 @@ from holdfast.operations import context
 OBSERVE_S = 30.0
 LOST = -1
 GONE_STATES = frozenset({"removed"})
+OTHER_NODE = language.mark("look at node {node} at {path}: {reason}")
+NODE_ADVICE = {  # by the reason why the node is not up
+    "node.no_folder": language.mark("node {node}: the folder {path} is gone; bring its disk back"),
+    "node.unmounted": language.mark("node {node}: nothing is mounted at {path}; mount its disk"),
+    "node.not_a_folder": language.mark("node {node}: {path} is not a folder any more"),
+    "node.no_access": language.mark("node {node}: this user may not read {path}"),
+    "node.read_only": language.mark("node {node}: {path} is read-only; look at the disk: dmesg"),
+    "node.io_error": language.mark("node {node}: input/output errors at {path}; look at the disk: dmesg"),
+    "node.other_store": language.mark("node {node}: the disk at {path} belongs to another store"),
+    "node.bad_sentinel": language.mark("node {node}: the file {path}/holdfast.node is damaged"),
+    "node.not_in_file": language.mark("node {node} is in the store but not in the file; name it there"),
+    "node.network": language.mark("node {node}: {path} is on a network file system; use a local disk"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +145,15 @@ def _risk_below(
     }
     if margin <= LOST:
         message = (
-            "yes: {size} of {dataset} cannot be read now: more nodes are gone than {dataset} "
+            "yes: {size} of dataset {dataset} cannot be read now: more nodes are gone than it "
             "survives; nothing was deleted"
         )
         return Notice(code="risk.lost", message=message, fields=fields)
     if margin == 0:
-        message = "yes: one more node failure loses {size} of {dataset}"
+        message = "yes: one more node failure loses {size} of dataset {dataset}"
         return Notice(code="risk.next_failure", message=message, fields=fields)
     message = (
-        "not yet: {size} of {dataset} survive {margin} more node failures; they should survive "
+        "not yet: {size} of dataset {dataset} survive {margin} more node failures; they should survive "
         "{target}"
     )
     return Notice(code="risk.reduced", message=message, fields=fields)
@@ -157,7 +170,7 @@ def _service(seen: observation.Observation) -> Notice:
     if stuck := tuple(one.name for one in seen.datasets if not _takes_writes(one, seen)):
         return Notice(
             code="service.datasets_read_only",
-            message="read; too few nodes are up to write to {datasets}",
+            message="read only: too few nodes are up to write to dataset {datasets}",
             fields={"datasets": stuck},
         )
     if seen.log_members and seen.log_up < seen.log_members:
@@ -205,7 +218,7 @@ def _advice(seen: observation.Observation) -> Iterator[Notice]:
             message = "node {node} is in the file but not in the store: run holdfast apply"
             yield Notice(code="advice.node_new", message=message, fields=fields)
         else:
-            message = "look at node {node} at {path}: it is {health} ({reason})"
+            message = NODE_ADVICE.get(node.reason, OTHER_NODE)
             yield Notice(code="advice.node", message=message, fields=fields)
     for dataset in seen.datasets:
         yield from _quota_advice(dataset)

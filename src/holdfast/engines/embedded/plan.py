@@ -13,6 +13,7 @@ from holdfast.model.plan import Plan, Refusal, Step, Value
 CREATE_STORE, ADD_NODE = "create_store", "add_node"
 CREATE_DATASET, CHANGE_DATASET = "create_dataset", "change_dataset"
 Health = observation.Health
+UNWEIGHED = 1
 
 _BAD_NODES = {
     "node.no_folder": (
@@ -59,7 +60,7 @@ def plan(desired: spec.Spec, observed: observation.Observation) -> Plan:
         _datasets(desired, observed, nodes, steps, refused, warnings)
     usable = [
         placement.usable_bytes(nodes, one.protection) for one in desired.datasets
-        if len(nodes.nodes) >= one.protection.width
+        if len(nodes.nodes) >= one.protection.width and _weighed(nodes)
     ]
     return Plan(steps=tuple(steps), refusals=tuple(refused), warnings=tuple(warnings),
                 usable_bytes=min(usable, default=None))
@@ -207,7 +208,12 @@ def _topology(desired: spec.Spec, observed: observation.Observation) -> topology
 
 def _capacity(one: observation.NodeObservation) -> int:
     value = one.capacity_bytes.value
-    return value if isinstance(value, int) and value > 0 else 1
+    return value if isinstance(value, int) and value > 0 else UNWEIGHED
+
+
+def _weighed(nodes: topology.Topology) -> bool:
+    """Whether the size of every node is known; one that cannot be reached does not tell."""
+    return all(one.weight_bytes > UNWEIGHED for one in nodes.nodes)
 
 
 def _refuse_node(one: observation.NodeObservation) -> Refusal:
