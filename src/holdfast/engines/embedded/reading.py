@@ -223,7 +223,8 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
             away.append(number)
             continue
         try:
-            data = disk.call(_read_record, disk, stored.segment, stored.position, stored.length)
+            data, has_header = disk.call(
+                _read_record, disk, stored.segment, stored.position, stored.length)
         except node.NodeFailed as failure:
             away.append(number)
             if failure.reason == "node.no_file":
@@ -231,10 +232,11 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
             continue
         found = segment.content_of(
             data, opened.store_bytes, stored.segment, stored.position, stored.length)
+        if found is None or not has_header:
+            bad.append(repairs.Repair(stored.segment, -1, piece, number, "piece.checksum"))
         if found is not None:
             _accuse(opened, stored, bad)
             return found
-        bad.append(repairs.Repair(stored.segment, -1, piece, number, "piece.checksum"))
     moved = opened.catalog.read(lambda one: _record_now(one, path, stored))
     if moved is not None and (moved.segment, moved.position) != (stored.segment, stored.position):
         return small_bytes(opened, moved, path)
@@ -251,9 +253,14 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
     )
 
 
-def _read_record(disk: node.NodeDisk, number: int, position: int, length: int) -> bytes:
+def _read_record(
+    disk: node.NodeDisk, number: int, position: int, length: int
+) -> tuple[bytes, bool]:
     path = disk.root / segment_writer.FOLDER / segment.file_name(number)
-    return segment_writer.read_at(disk, path, segment.read_bytes(length), position)
+    data, has_header = segment_writer.read_at(path, segment.read_bytes(length), position)
+    if len(data) < (claimed := segment.claimed_bytes(data, length)):
+        data, has_header = segment_writer.read_at(path, claimed, position)
+    return data, has_header
 
 
 def _order(opened: session.Session, stored: Stored) -> Sequence[int]:

@@ -28,7 +28,7 @@ _HEADER = struct.Struct("<8sHHI16sQI16s")  # ..., store, segment, dataset, node 
 _RECORD = struct.Struct("<IIHHI16sQ")  # magic, size, path length, flags, 0, checksum, own hash
 _OWN = struct.Struct("<Q")
 HEAD_BYTES = _RECORD.size
-PATH_BYTES_READ = 512  # a read takes in paths up to about this length, and so checks them
+PATH_BYTES_READ = 512  # a record with a longer path takes a second read
 
 
 class Record(NamedTuple):
@@ -50,14 +50,17 @@ def pack_header(store: bytes, segment: int, dataset: int, node: bytes) -> bytes:
     return body + checksum.digest(body)
 
 
+def is_header(data: bytes) -> bool:
+    """Is it a whole header, of whichever segment?"""
+    body = data[: HEADER_BYTES - checksum.DIGEST_BYTES]
+    return data[:8] == MAGIC and checksum.digest(body) == data[len(body) : HEADER_BYTES]
+
+
 def check_header(data: bytes, store: bytes, segment: int) -> bool:
     """Is it the header of this segment? Raises RefusedError for a later format."""
-    if len(data) < HEADER_BYTES or data[:8] != MAGIC:
+    if not is_header(data):
         return False
-    body = data[: HEADER_BYTES - checksum.DIGEST_BYTES]
-    if checksum.digest(body) != data[len(body) : HEADER_BYTES]:
-        return False
-    _, major, _, features, of_store, number, _, _ = _HEADER.unpack_from(body)
+    _, major, _, features, of_store, number, _, _ = _HEADER.unpack_from(data)
     if major != MAJOR or features & ~FEATURES:
         raise errors.RefusedError(
             "format.newer_segment", "a segment has format {major} (features {features}); this "
@@ -73,8 +76,16 @@ def stored_bytes(size: int, path: bytes) -> int:
 
 
 def read_bytes(size: int) -> int:
-    """How much to read of a record with `size` bytes of content."""
+    """How much to read of a record with `size` bytes of content, at first."""
     return HEAD_BYTES + size + PATH_BYTES_READ
+
+
+def claimed_bytes(data: bytes, size: int) -> int:
+    """How long a record with `size` bytes of content says it is: more than was read, read again."""
+    if len(data) < HEAD_BYTES:
+        return 0
+    _, _, path_bytes, _, _, _, _ = _RECORD.unpack_from(data)
+    return _padded(HEAD_BYTES + size + path_bytes)
 
 
 def pack(store: bytes, segment: int, position: int, content: bytes, path: bytes) -> list[bytes]:
@@ -89,22 +100,9 @@ def pack(store: bytes, segment: int, position: int, content: bytes, path: bytes)
 def content_of(
     data: bytes, store: bytes, segment: int, position: int, size: int
 ) -> bytes | None:
-    """The verified content of a record at the start of `data`; None: damaged.
-
-    `data` is what a read of `read_bytes(size)` gave. A record that it holds whole is verified
-    whole; of one with a longer path, what was read is the head and the content.
-    """
-    if len(data) < HEAD_BYTES + size:
-        return None
-    magic, found, path_bytes, _, _, own, _ = _RECORD.unpack_from(data)
-    if magic != RECORD_MAGIC or found != size:
-        return None
-    content = data[HEAD_BYTES : HEAD_BYTES + size]
-    if _content_checksum(store, segment, position, content) != own:
-        return None
-    if _padded(HEAD_BYTES + size + path_bytes) > len(data):
-        return content if path_bytes >= PATH_BYTES_READ - ALIGN else None
-    return content if _path_of(data, 0, position) is not None else None
+    """The content of the whole record at the start of `data`, verified; None: damaged."""
+    record = record_at(data, 0, store, segment, position)
+    return record.content if record is not None and len(record.content) == size else None
 
 
 def scan(data: bytes, store: bytes, segment: int, start: int) -> list[Record]:

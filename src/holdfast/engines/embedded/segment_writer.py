@@ -331,7 +331,9 @@ class SegmentWriter:
                 descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 opened.copies[number] = _Copy(path, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                sizes.add(os.fstat(descriptor).st_size)
+                head = os.pread(descriptor, segment.HEADER_BYTES, 0)
+                sound = segment.check_header(head, self._store, opened.number)
+                sizes.add(os.fstat(descriptor).st_size if sound else -1)
             except OSError:
                 return False
         if sizes != {max(opened.end, segment.HEADER_BYTES)}:
@@ -431,11 +433,13 @@ def _too_few(have: int, need: int, *, full: bool) -> errors.HoldfastError:
     )
 
 
-def read_at(disk: node.NodeDisk, path: Path, length: int, position: int) -> bytes:
-    """Read from a segment file; descriptors are kept for a while. Raises OSError."""
-    del disk
+def read_at(path: Path, length: int, position: int) -> tuple[bytes, bool]:
+    """(what a segment file holds there, is its header whole?). Raises OSError.
+
+    Descriptors are kept for a while; the header is looked at when a file is opened.
+    """
     file = _readers.get(path)
-    return os.pread(file.descriptor, length, position)
+    return os.pread(file.descriptor, length, position), file.has_header
 
 
 def forget_removed() -> None:
@@ -480,6 +484,7 @@ class _ReadFile:
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.has_header = segment.is_header(os.pread(self.descriptor, segment.HEADER_BYTES, 0))
 
     def is_removed(self) -> bool:
         try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import apsw
@@ -109,7 +109,7 @@ def view(connection: apsw.Connection, folder: int, above: str, at: int | None) -
     return found
 
 
-def dump(connection: apsw.Connection) -> dict[str, list[Sequence[Any]]]:
+def dump(connection: apsw.Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table."""
     tables = [row[0] for row in connection.execute(
         "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name")]
@@ -127,7 +127,7 @@ def wrong_sums(connection: apsw.Connection) -> list[str]:
         if counted != (row.used, row.objects):
             wrong.append(f"dataset {row.name}: {row.used, row.objects}, counted {counted}")
     checks = {
-        "layouts": (dict(_positive(connection, "SELECT id, bytes FROM layouts")),
+        "layouts": (_stored_bytes(connection),
                     dict(connection.execute("SELECT layout, sum(length) FROM shards "
                                             "WHERE segment=0 GROUP BY layout"))),
         "segments": (_segments(connection), _counted_segments(connection)),
@@ -146,8 +146,8 @@ def pieces_of(connection: apsw.Connection) -> set[tuple[int, int]]:
     return set(connection.execute("SELECT position, number FROM shards WHERE segment=0"))
 
 
-def _positive(connection: apsw.Connection, sql: str) -> list[Sequence[Any]]:
-    return [row for row in connection.execute(sql) if row[1]]
+def _stored_bytes(connection: apsw.Connection) -> dict[int, int]:
+    return dict(connection.execute("SELECT id, bytes FROM layouts WHERE bytes<>0"))
 
 
 def _segments(connection: apsw.Connection) -> dict[int, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,32 +55,35 @@ class Player:
     def request(self, op: Op) -> list[Any]:
         dataset = self.books.dataset(op.dataset)
         path = f"{dataset.path}/{op.path}"
-        verb = op.verb
-        if verb == "small":
-            change = self._put(dataset, path, op.size)
-            change.content = (
-                ["segment", *self._record(op.dataset, op.size)] if op.size else None)
-            return [*self._announced(op.dataset), change]
-        if verb == "large":
-            change = self._put(dataset, path, op.size * 10)
-            change.content = ["object", OBJECT | self._id(), self._shards(dataset, op.size)]
-            return [change]
-        if verb.startswith("append"):
-            return self._append(op, dataset, path)
-        if verb == "delete":
-            return [changes.Delete(dataset, path, recursive=True)]
-        if verb == "folder":
-            return [changes.MakeFolder(dataset, path)]
-        if verb == "rename":
-            return [changes.Rename(dataset, path, f"{dataset.path}/{op.other}")]
-        if verb == "snapshot":
-            return [changes.Snapshot(dataset.name, op.path, 0)]
-        if verb == "unsnapshot":
-            return [changes.Unsnapshot(dataset.name, op.path)]
-        if verb == "seal":
-            number, self.open[op.dataset] = self.open[op.dataset], 0
-            return [Recorded(["seal", number])] if number else []
-        return self._collect() if verb == "collect" else self._moves(op.dataset)
+        makers: dict[str, Callable[[], list[Any]]] = {
+            "small": lambda: self._small(op, dataset, path),
+            "large": lambda: self._large(op, dataset, path),
+            "append": lambda: self._append(op, dataset, path),
+            "append small": lambda: self._append(op, dataset, path),
+            "delete": lambda: [changes.Delete(dataset, path, recursive=True)],
+            "folder": lambda: [changes.MakeFolder(dataset, path)],
+            "rename": lambda: [changes.Rename(dataset, path, f"{dataset.path}/{op.other}")],
+            "snapshot": lambda: [changes.Snapshot(dataset.name, op.path, 0)],
+            "unsnapshot": lambda: [changes.Unsnapshot(dataset.name, op.path)],
+            "seal": lambda: self._seal(op.dataset),
+            "collect": self._collect,
+            "compact": lambda: self._moves(op.dataset),
+        }
+        return makers[op.verb]()
+
+    def _small(self, op: Op, dataset: names.Dataset, path: str) -> list[Any]:
+        change = self._put(dataset, path, op.size)
+        change.content = ["segment", *self._record(op.dataset, op.size)] if op.size else None
+        return [*self._announced(op.dataset), change]
+
+    def _large(self, op: Op, dataset: names.Dataset, path: str) -> list[Any]:
+        change = self._put(dataset, path, op.size * 10)
+        change.content = ["object", OBJECT | self._id(), self._shards(dataset, op.size)]
+        return [change]
+
+    def _seal(self, dataset: int) -> list[Any]:
+        number, self.open[dataset] = self.open[dataset], 0
+        return [Recorded(["seal", number])] if number else []
 
     def _put(self, dataset: names.Dataset, path: str, size: int) -> changes.Put:
         return changes.Put(
@@ -127,7 +131,7 @@ class Player:
 
     def _moves(self, dataset: int) -> list[Any]:
         """Empty every sealed segment of the dataset, as compaction does."""
-        records = self.books.connection.execute(
+        records: list[tuple[Any, ...]] = self.books.connection.execute(
             "SELECT e.segment, e.position, e.size FROM entries AS e JOIN segments AS s "
             "ON s.id=e.segment WHERE s.sealed=1 AND s.dataset=? UNION "
             "SELECT h.segment, h.position, h.length FROM shards AS h JOIN segments AS s "
@@ -137,7 +141,8 @@ class Player:
         return [*self._announced(dataset), *(changes.Move([one]) for one in moves)] if moves else []
 
     def _collect(self) -> list[Any]:
-        rows = self.books.connection.execute("SELECT id, object, number FROM garbage").fetchall()
+        rows: list[tuple[Any, ...]] = self.books.connection.execute(
+            "SELECT id, object, number FROM garbage").fetchall()
         self.collected |= {(shard, number) for _, shard, number in rows if number >= 0}
         numbers = [row[0] for row in rows]
         return [collect.Intent(numbers), collect.Done(numbers)]
@@ -303,4 +308,4 @@ def test_nodes_members_and_tables_are_kept_as_they_were_last_told() -> None:
     assert tables["nodes"] == [(1, "u", "n", "d", 9, "removed", 0)]
     assert tables["members"] == [(1,), (2,)]
     assert tables["tables"] == [("replicas 2", 2, b"y")]
-    assert dict(tables["meta"])["tolerated"] == 1  # type: ignore[arg-type]
+    assert ("tolerated", 1) in tables["meta"]

@@ -174,7 +174,7 @@ def test_a_reader_that_was_killed_holds_nothing(
         process.wait()
         assert store.collect_garbage() == 1
 
-    slots = [path for path in folder.glob("d*/log/readers/*")]
+    slots = list(folder.glob("d*/log/readers/*"))
     assert len(slots) <= store.opened().log.majority  # those of this process
 
 
