@@ -66,7 +66,7 @@ def collect(opened: session.Session, limit: int = ROUND_ITEMS) -> int:
         opened.committer.run(Intent(fresh))
     atomic.crash_point("collect.intended")
     failed = _unlink(opened, found) | away
-    segment_writer.forget_removed()
+    opened.segment_files.forget_removed()
     freed = [one.id for one in found if failed.isdisjoint(one.nodes)]
     if freed:
         opened.committer.run(Done(freed))

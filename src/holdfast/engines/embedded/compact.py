@@ -201,7 +201,7 @@ def _stretch(opened: session.Session, first: reading.Stored, length: int) -> byt
             continue
         path = disk.root / segment_writer.FOLDER / segment.file_name(first.segment)
         try:
-            return disk.call(segment_writer.read_at, path, length, first.position)[0]
+            return disk.call(opened.segment_files.read_at, path, length, first.position)[0]
         except node.NodeFailed:
             continue
     return b""

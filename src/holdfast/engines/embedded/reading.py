@@ -20,6 +20,7 @@ from holdfast.engines.embedded import (
     node,
     repairs,
     segment,
+    segment_reader,
     segment_writer,
     session,
     shard_location,
@@ -224,7 +225,8 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
             continue
         try:
             data, has_header = disk.call(
-                _read_record, disk, stored.segment, stored.position, stored.length)
+                _read_record, opened.segment_files, disk, stored.segment, stored.position,
+                stored.length)
         except node.NodeFailed as failure:
             away.append(number)
             if failure.reason == "node.no_file":
@@ -254,12 +256,13 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
 
 
 def _read_record(
-    disk: node.NodeDisk, number: int, position: int, length: int
+    files: segment_reader.SegmentReader, disk: node.NodeDisk, number: int, position: int,
+    length: int,
 ) -> tuple[bytes, bool]:
     path = disk.root / segment_writer.FOLDER / segment.file_name(number)
-    data, has_header = segment_writer.read_at(path, segment.read_bytes(length), position)
+    data, has_header = files.read_at(path, segment.read_bytes(length), position)
     if len(data) < (claimed := segment.claimed_bytes(data, length)):
-        data, has_header = segment_writer.read_at(path, claimed, position)
+        data, has_header = files.read_at(path, claimed, position)
     return data, has_header
 
 

@@ -22,6 +22,7 @@ from holdfast.engines.embedded import (
     placement,
     readers,
     repairs,
+    segment_reader,
     segment_writer,
     sentinel,
     shard_job,
@@ -79,6 +80,7 @@ class Session:
         self.segments = segment_writer.SegmentWriter(
             self.store_bytes, self.disks, self.committer, home=self._segment_home,
             adoptable=self._adoptable, barrier=self.barrier, bytes_max=tuning.segment_bytes_max)
+        self.segment_files = segment_reader.SegmentReader()
         self.readers = readers.ReaderSlots(self.log.roots, self.log.majority)
         self.repairs = repairs.Repairs(self.folder, read_only=read_only)
         self._tables: dict[str, tuple[int, placement.Table]] = {}
@@ -97,6 +99,7 @@ class Session:
         self.committer.close()
         self.segments.close()
         self.readers.close()
+        self.segment_files.close()
         self.catalog.close()
         self.repairs.close()
         for disk in self.disks.values():
