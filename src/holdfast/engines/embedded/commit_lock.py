@@ -11,6 +11,7 @@ flock, never lockf: closing any other descriptor of the file would drop a POSIX 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -33,6 +34,7 @@ _MARK = struct.Struct("<8s16sQQQQQ32sQQQ")
 _MARK_MAGIC = b"HFMARK01"
 _MARK_AT = 512
 CLEAN, BUSY = 1, 2
+TWO = 2  # members of the log of a store on two nodes
 
 
 class Mark(NamedTuple):
@@ -45,10 +47,16 @@ class Mark(NamedTuple):
 
 
 class SeenMark(NamedTuple):
+    """A mark as it was found, and by whom it was written."""
+
     mark: Mark
     state: int
     pid: int
     current_boot: bool
+
+
+class HeldError(Exception):
+    """Somebody else had the lock file for all of the time that there was."""
 
 
 class LockFile:
@@ -57,22 +65,51 @@ class LockFile:
     def __init__(self, number: int, root: Path) -> None:
         self.number = number
         self.path = log_file.folder_of(root) / LOCK_NAME
+        self.writable = False
         self._descriptor: int | None = None
 
     def descriptor(self) -> int:
         """Raises OSError when the node is not there."""
         if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor, self.writable = _open(self.path)
             _open_files.add(self)
         return self._descriptor
 
     def is_current(self) -> bool:
         """False when the path is gone or names another file than the one that is open."""
+        if self._descriptor is None:
+            return False
         try:
-            named, opened = os.stat(self.path), os.fstat(self.descriptor())
+            named, opened = os.stat(self.path), os.fstat(self._descriptor)
         except OSError:
             return False
         return (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+
+    def take(self, deadline: clock.Deadline | None) -> bool:
+        """Lock it; False when the node is not there or cannot be written.
+
+        A lock file that was deleted from a node is made anew: without a mark, so that whoever takes
+        it begins a new epoch. Raises HeldError.
+        """
+        while True:
+            try:
+                if not self.path.exists():
+                    create(self.path.parent.parent)
+                descriptor = self.descriptor()
+                if not self.writable:
+                    return False
+                _flock(descriptor, deadline)
+            except OSError:
+                self.close()
+                return False
+            if self._descriptor == descriptor and self.is_current():
+                return True
+            self.close()
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def epoch(self) -> int:
         """The promised epoch; 0 when none or damaged. Raises OSError."""
@@ -107,7 +144,7 @@ class LockFile:
         return SeenMark(Mark(name, sequence, chain, offset), state, pid, boot == boot_id())
 
     def write_mark(self, data: bytes) -> None:
-        """Write what `pack_mark` made. Raises OSError."""
+        """Write what `pack_mark` made, into the page cache only. Raises OSError."""
         os.pwrite(self.descriptor(), data, _MARK_AT)
 
     def close(self) -> None:
@@ -139,23 +176,28 @@ def create(root: Path) -> None:
 class CommitLock:
     """The lock over the members that can be reached. One thread at a time holds it."""
 
-    def __init__(self, files: list[LockFile], majority: int) -> None:
-        """`files` in the order of their nodes' uuids; `majority` of all members, reachable or not."""
+    def __init__(self, files: list[LockFile], majority: int, of: int) -> None:
+        """`files` in the order of their nodes' uuids; `majority` of all `of` members."""
         self.files = files
         self.majority = majority
+        self.of = of
         self.held: list[LockFile] = []
+        self._closed = False
         self._mutex = threading.Lock()
 
-    def acquire(self, deadline: clock.Deadline | None) -> None:
+    def acquire(
+        self, deadline: clock.Deadline | None, *, without: frozenset[int] = frozenset()
+    ) -> None:
         """Take it. None: wait in the kernel for as long as it takes (for a thread of its own).
 
-        Raises UnavailableError naming the holder, or when no majority can be reached.
+        `without`: members that failed and are not to be relied on. Raises UnavailableError that
+        names the holder, or when no majority can be reached.
         """
         wait_s = None if deadline is None else deadline.left_s()
         if not self._mutex.acquire(timeout=-1 if wait_s is None else wait_s):
-            raise self._is_held()
+            raise self.is_held()
         try:
-            self._take_majority(deadline)
+            self._take_majority(deadline, without)
         except BaseException:
             self._release_files()
             self._mutex.release()
@@ -172,70 +214,82 @@ class CommitLock:
         except OSError:
             return False
 
-    def holder(self) -> str:
-        """Who holds it, for messages: `process 123 (stopped)`."""
+    def left_cleanly(self) -> bool:
+        """Has every file that is held a mark, and none of this boot that says "busy"?"""
+        try:
+            seen = [one.mark() for one in self.held]
+        except OSError:
+            return False
+        return all(
+            one is not None and not (one.current_boot and one.state == BUSY) for one in seen
+        )
+
+    def close(self) -> None:
+        """Whoever still waits for the lock gets an error instead of it."""
+        self._closed = True
+        for one in self.files:
+            one.close()
+
+    def is_held(self) -> errors.UnavailableError:
+        """The error that says who holds it, for one who has waited long enough."""
+        pid = self.holder()
+        return errors.UnavailableError(
+            "log.locked", "the commit lock is held by process {pid}, which is {state}",
+            hint="wait for it, or look at what it is doing: ps -fp {pid}", pid=pid,
+            state=_state_of(pid),
+        )
+
+    def holder(self) -> int:
+        """The process that holds a lock file now, else the one that held it last; 0: unknown."""
+        for one in self.files:
+            with contextlib.suppress(OSError):
+                pid = _flock_holder(one.path)
+                if pid:
+                    return pid
         for one in self.files:
             with contextlib.suppress(OSError):
                 seen = one.mark()
                 if seen is not None and seen.current_boot:
-                    return _describe(seen.pid)
-        return "another process"
+                    return seen.pid
+        return 0
 
-    def _take_majority(self, deadline: clock.Deadline | None) -> None:
+    def _take_majority(self, deadline: clock.Deadline | None, without: frozenset[int]) -> None:
         for one in self.files:
             if len(self.held) == self.majority:
-                return
-            if self._take(one, deadline):
+                break
+            if one.number in without or self._closed:
+                continue
+            try:
+                taken = one.take(deadline)
+            except HeldError:
+                raise self.is_held() from None
+            if taken:
                 self.held.append(one)
-        if len(self.held) < self.majority:
+        if self._closed:
             raise errors.UnavailableError(
-                "log.no_majority", "only {have} of {need} needed copies of the commit log can be "
-                "reached; nothing can be written", have=len(self.held), need=self.majority,
-                hint="holdfast status shows which nodes are missing; bring one back",
+                "log.closed", "the store was closed while a change was waiting",
+                hint="nothing was changed; open the store again",
             )
+        if len(self.held) < self.majority:
+            raise self._no_majority()
 
-    def _take(self, one: LockFile, deadline: clock.Deadline | None) -> bool:
-        """False: this member cannot be reached."""
-        while True:
-            try:
-                descriptor = one.descriptor()
-                if deadline is None:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                else:
-                    self._poll(descriptor, deadline)
-            except OSError:
-                one.close()
-                return False
-            if one.is_current():
-                return True
-            one.close()
-            if not one.path.exists():
-                return False
-
-    def _poll(self, descriptor: int, deadline: clock.Deadline) -> None:
-        pause, longest = POLL_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if deadline.passed:
-                    raise self._is_held() from None
-                clock.SYSTEM.sleep(pause)
-                pause = min(pause * 2, longest)
-            else:
-                return
-
-    def _is_held(self) -> errors.UnavailableError:
+    def _no_majority(self) -> errors.UnavailableError:
+        if self.of == TWO:
+            return errors.UnavailableError(
+                "log.needs_both", "a store on two nodes needs both of them to change anything, and "
+                "only {have} can be reached", have=len(self.held),
+                hint="reading goes on; bring the other node back (holdfast status names it). A "
+                "store on three nodes or more goes on without one",
+            )
         return errors.UnavailableError(
-            "log.locked", "the commit lock is held by {holder}",
-            hint="wait for it, or look at what it is doing: ps -fp {pid}",
-            holder=self.holder(), pid=self.holder().split(" ")[1],
+            "log.no_majority", "only {have} of {need} needed copies of the commit log can be "
+            "reached; nothing can be changed", have=len(self.held), need=self.majority,
+            hint="reading goes on; holdfast status shows which nodes are missing; bring one back",
         )
 
     def _release_files(self) -> None:
         for one in reversed(self.held):
-            with contextlib.suppress(OSError):
-                fcntl.flock(one.descriptor(), fcntl.LOCK_UN)
+            one.release()
         self.held = []
 
 
@@ -248,13 +302,53 @@ def boot_id() -> bytes:
     return _boot
 
 
-def _describe(pid: int) -> str:
+def _open(path: Path) -> tuple[int, bool]:
+    """(descriptor, can it be written?)"""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC), True
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+
+
+def _flock(descriptor: int, deadline: clock.Deadline | None) -> None:
+    """Raises HeldError, and OSError when it cannot be locked at all."""
+    if deadline is None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return
+    pause, longest = POLL_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if deadline.passed:
+                raise HeldError from None
+            clock.SYSTEM.sleep(pause)
+            pause = min(pause * 2, longest)
+        else:
+            return
+
+
+def _flock_holder(path: Path) -> int:
+    """The process that holds a flock on a file, as the kernel lists it; 0: none, or unknown."""
+    status = os.stat(path)
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and device in words and int(words[4]) > 0:
+            return int(words[4])
+    return 0
+
+
+def _state_of(pid: int) -> str:
+    """In a word: running, stopped, gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return f"process {pid} (gone)"
-    states = {"T": "stopped", "D": "waiting for a disk", "Z": "dead"}
-    return f"process {pid} ({states.get(fields[0], 'running')})"
+        return "gone"
+    states = {"T": "stopped", "t": "stopped", "D": "waiting for a disk", "Z": "dead"}
+    return states.get(fields[0], "running")
 
 
 _boot: bytes | None = None

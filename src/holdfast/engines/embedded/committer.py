@@ -93,11 +93,7 @@ class Committer:
         """
         if not change.wait(self._wait_s):
             if self._withdraw(change):
-                raise errors.UnavailableError(
-                    "log.locked", "the commit lock is held by {holder}",
-                    hint="wait for it, or look at what it is doing: ps -f",
-                    holder=self._store.log.lock.holder(),
-                )
+                raise self._store.log.lock.is_held()
             if not change.wait(TAKEN_WAIT_S):
                 raise errors.UnavailableError(
                     "commit.unknown", "the commit did not finish in time; whether it happened is "

@@ -1,8 +1,8 @@
 """Images of the index on the members of the log, so that the log can be cut and still tell all.
 
 An image is a file `image-<sequence>.img` beside the log files: a 4 KiB header, then the bytes of a
-SQLite database. It is written to every active member, read back and compared, and only then named
-in the log; log files before the *previous* image go away after that.
+SQLite database. It is written to the active members, read back and compared, and only then named
+in the header of a new log file; log files before the *previous* image go away after that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -26,37 +26,34 @@ MAJOR, MINOR = 1, 0
 HEADER_BYTES = 4096
 _HEADER = struct.Struct("<8sHHI16sQ32sQ32s")  # magic, format, store, sequence, chain, size, digest
 _STEP = 1 << 20
-_KEEP = 2
 
 
 def take(
     log: commit_log.CommitLog, connection: apsw.Connection, folder: Path,
     position: tuple[int, bytes],
 ) -> None:
-    """Store the index as it stands at `position` on every active member. Raises OSError."""
+    """Store the index as it stands at `position` on the log's members, then name it in the log.
+
+    Raises OSError, apsw.Error, or what `begin_file` raises; the image before stays then.
+    """
     scratch = folder / f"image-{ids.new_number():x}.tmp"
+    for old in folder.glob("image-*.tmp"):
+        old.unlink(missing_ok=True)
     try:
         connection.execute("VACUUM INTO ?", (str(scratch),))
         size, digest = scratch.stat().st_size, _digest_of(scratch, 0)
         header = _HEADER.pack(MAGIC, MAJOR, MINOR, 0, log.store, position[0], position[1], size,
                               digest)
-        for number in log.active:
-            _store(log.root_of(number), position[0], header, scratch)
-        for number in log.active:
-            path = _path(log.root_of(number), position[0])
-            if _digest_of(path, HEADER_BYTES) != digest:
-                raise OSError(f"{path} does not read back as it was written")
+        jobs = [(number, _storer(log.root_of(number), position[0], header, scratch, digest))
+                for number in log.active]
+        failures = log.run(jobs)
     finally:
         scratch.unlink(missing_ok=True)
-    log.image = (position[0], digest.hex(), size)
-    images = sorted({number for root in log.roots() for number in _numbers(root)})
-    kept = images[-_KEEP:]
-    if len(kept) == _KEEP:
-        log.truncate(kept[0] + 1)
-    for root in log.roots():
-        for number in _numbers(root):
-            if number not in kept:
-                atomic.remove(_path(root, number), point="image.remove")
+    if len(jobs) - len(failures) < log.majority:
+        raise OSError("; ".join(str(error) for error in failures.values()))
+    before = log.image[0]
+    log.image_taken((position[0], digest.hex(), size))
+    _let_go(log, kept={before, position[0]}, oldest=before)
 
 
 def load_newest(log: commit_log.CommitLog, target: Path) -> bool:
@@ -69,35 +66,58 @@ def load_newest(log: commit_log.CommitLog, target: Path) -> bool:
 
 
 def load_newest_into(log: commit_log.CommitLog, connection: apsw.Connection) -> bool:
+    """Fill an empty database from the newest image that is whole. False: there is none."""
     candidates = sorted(
         ((number, root) for root in log.roots() for number in _numbers(root)), reverse=True,
         key=lambda one: one[0],
     )
     for number, root in candidates:
         path = _path(root, number)
-        sound = _check(path, log.store)
-        if sound is None:
-            continue
-        with _unpacked(path) as plain:
-            copy_into(plain, connection)
-        index.set_meta(connection, sequence=sound[0], chain=sound[1])
-        return True
+        if _is_whole(path, log.store):
+            with _unpacked(path) as plain:
+                if copy_into(plain, connection):
+                    return True
     return False
 
 
 def copy_into(source: Path, connection: apsw.Connection) -> bool:
-    """Fill an open database with the contents of another file. False: it is damaged."""
+    """Fill an open database with the contents of another file, which is not changed.
+
+    False: that file is damaged.
+    """
     try:
-        opened = index.Index(source)
-        with opened.reading() as reading:
+        with index.untouched(source) as opened, opened.reading() as reading:
             index.get_meta(reading)
             with connection.backup("main", reading, "main") as backup:
                 while not backup.done:
                     backup.step(1000)
-        opened.close()
-    except (index.DamagedIndexError, index.StaleIndexError, apsw.Error):
+            index.get_meta(connection)
+    except (index.DamagedIndexError, index.StaleIndexError, apsw.Error, OSError):
         return False
     return True
+
+
+def _let_go(log: commit_log.CommitLog, *, kept: set[int], oldest: int) -> None:
+    """Remove older images, and the log before the oldest that is kept."""
+    if oldest:
+        log.truncate(oldest + 1)
+    for root in log.roots():
+        for number in _numbers(root):
+            if number not in kept:
+                with contextlib.suppress(OSError):
+                    atomic.remove(_path(root, number), point="image.remove")
+
+
+def _storer(
+    root: Path, sequence: int, header: bytes, source: Path, digest: bytes
+) -> Callable[[], None]:
+    def job() -> None:
+        _store(root, sequence, header, source)
+        path = _path(root, sequence)
+        if _digest_of(path, HEADER_BYTES) != digest:
+            raise OSError(f"{path} does not read back as it was written")
+
+    return job
 
 
 def _store(root: Path, sequence: int, header: bytes, source: Path) -> None:
@@ -110,20 +130,17 @@ def _store(root: Path, sequence: int, header: bytes, source: Path) -> None:
             offset += len(data)
 
 
-def _check(path: Path, store: bytes) -> tuple[int, bytes] | None:
-    """(sequence, chain) of a whole image of this store, or None."""
+def _is_whole(path: Path, store: bytes) -> bool:
     try:
         with path.open("rb") as file:
             data = file.read(_HEADER.size)
-        magic, major, _, _, of_store, sequence, chain, size, digest = _HEADER.unpack(data)
+        magic, major, _, _, of_store, _, _, size, digest = _HEADER.unpack(data)
         whole = path.stat().st_size == HEADER_BYTES + size
         if magic != MAGIC or major != MAJOR or of_store != store or not whole:
-            return None
-        if _digest_of(path, HEADER_BYTES) != digest:
-            return None
+            return False
+        return bool(_digest_of(path, HEADER_BYTES) == digest)
     except (OSError, struct.error):
-        return None
-    return sequence, chain
+        return False
 
 
 @contextlib.contextmanager

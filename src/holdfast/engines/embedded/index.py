@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +26,13 @@ SQLITE_MIN = (3, 51, 3)  # the WAL-reset corruption bug is fixed from here on
 SCHEMA_VERSION = 1
 OPEN_END = (1 << 63) - 1  # txn_end of a row that is current
 READERS_KEPT = 8
+COPY_TRIES = 8
 _VFS = "cksmvfs"
+_UNREADABLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.CantOpenError)
+_READ_ERRORS = frozenset({
+    apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_DATA,
+    apsw.SQLITE_IOERR_CORRUPTFS,
+})
 
 SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -78,11 +87,17 @@ def assert_library() -> None:
 class Index:
     """Connections to one index file. Thread-safe; readers come from a small pool."""
 
-    def __init__(self, path: Path | None) -> None:
-        """`path` None: an index in memory, for read-only opens of a store that is ahead of it."""
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+        """`path` None: an index in memory.
+
+        `read_only`: nothing is written, not even SQLite's own files beside an index; only for a
+        file without a WAL. Raises StaleIndexError when it has one.
+        """
         self.path = path
+        self.identity = identity_of(path)
+        self._read_only = read_only
         self._name = str(path) if path else f"file:/holdfast-{ids.new_number():x}?vfs=memdb"
-        self._identity = _identity(path)
+        self._unchanged = _state_of(path) if read_only and path else None
         self._idle: list[apsw.Connection] = []
         self._lock = threading.Lock()
         self._writer: apsw.Connection | None = None
@@ -114,15 +129,25 @@ class Index:
             finally:
                 if not connection.get_autocommit():
                     connection.execute("COMMIT")
-        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.CantOpenError) as error:
+        except _UNREADABLE as error:
             raise DamagedIndexError(str(error)) from error
+        except apsw.SQLError as error:
+            if "no such table" in str(error):  # the file was emptied under the handle
+                raise DamagedIndexError(str(error)) from error
+            raise
+        if self._unchanged is not None:
+            self.check_current()
         with self._lock:
             if len(self._idle) < READERS_KEPT:
                 self._idle.append(connection)
 
     def check_current(self) -> None:
         """Raises StaleIndexError when another file stands where this one was opened."""
-        if self.path is not None and _identity(self.path) != self._identity:
+        if self.path is None:
+            return
+        if identity_of(self.path) != self.identity:
+            raise StaleIndexError(str(self.path))
+        if self._unchanged is not None and _state_of(self.path) != self._unchanged:
             raise StaleIndexError(str(self.path))
 
     def close(self) -> None:
@@ -135,13 +160,23 @@ class Index:
             self._writer = None
 
     def forget(self) -> None:
-        """Drop the handles without touching the file: for the child of a fork."""
+        """For the child of a fork: keep the parent's handles, so that nothing ever closes them.
+
+        SQLite must not see a connection again that was carried over a fork.
+        """
+        _carried_over.append((self._idle, self._writer))
         self._idle, self._writer = [], None
 
     def _connect(self, *, write: bool) -> apsw.Connection:
         if self.path is None:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
             connection = apsw.Connection(self._name, flags=flags)
+        elif self._read_only:
+            _load_checksums()
+            connection = apsw.Connection(
+                f"file:{urllib.parse.quote(self._name)}?immutable=1",
+                flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=_VFS,
+            )
         else:
             _load_checksums()
             connection = apsw.Connection(
@@ -157,6 +192,37 @@ class Index:
         return connection
 
 
+@contextlib.contextmanager
+def damage_found() -> Iterator[None]:
+    """Turns what SQLite says about damage in a file into DamagedIndexError; a full disk is none."""
+    try:
+        yield
+    except apsw.IOError as error:
+        if getattr(error, "extendedresult", 0) not in _READ_ERRORS:
+            raise
+        raise DamagedIndexError(str(error)) from error
+    except (*_UNREADABLE, apsw.ConstraintError) as error:
+        raise DamagedIndexError(str(error)) from error
+
+
+@contextlib.contextmanager
+def untouched(path: Path) -> Iterator[Index]:
+    """An index for reading that changes nothing where it lies, even while others write to it.
+
+    One with a WAL is copied away first, until a copy was taken during which nothing changed.
+    Raises StaleIndexError, DamagedIndexError, OSError.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = Index(path, read_only=True)
+        except StaleIndexError:
+            folder = Path(stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="holdfast-index-")))
+            opened = Index(_copy_away(path.resolve(), folder))
+        stack.callback(opened.close)
+        yield opened
+
+
 def create(path: Path) -> None:
     """Make a new, empty index file as `path`, replacing what is there. The commit lock is held.
 
@@ -164,18 +230,17 @@ def create(path: Path) -> None:
     one open notice, and so that its WAL can never be taken for another's.
     """
     _load_checksums()
-    path.parent.mkdir(parents=True, exist_ok=True)
     target = path.parent / f"index-{ids.new_number():016x}.db"
     connection = apsw.Connection(str(target), vfs=_VFS)
     prepare(connection)
     connection.close()
-    old = path.resolve() if path.is_symlink() else None
     link = path.parent / f".{target.name}.link"
     os.symlink(target.name, link)
     atomic.publish(link, path, point="index.publish")
-    if old is not None and old.parent == path.parent.resolve():
-        for suffix in ("", "-wal", "-shm"):
-            atomic.remove(f"{old}{suffix}", point="index.remove_old")
+    for name in os.listdir(path.parent):
+        is_old = name.startswith(("index-", ".index-", f"{path.name}-"))
+        if is_old and not name.startswith(target.name):
+            atomic.remove(path.parent / name, point="index.remove_old")
 
 
 def prepare(connection: apsw.Connection) -> None:
@@ -203,7 +268,8 @@ def set_meta(connection: apsw.Connection, **values: object) -> None:
     connection.executemany("INSERT OR REPLACE INTO meta VALUES(?, ?)", tuple(values.items()))
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
+def identity_of(path: Path | None) -> tuple[int, int] | None:
+    """Tells whether another file stands at a path; None when there is none."""
     if path is None:
         return None
     try:
@@ -213,7 +279,45 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def _state_of(path: Path) -> tuple[int, int]:
+    """(time of change, size) of an index without a WAL. Raises StaleIndexError when it has one."""
+    target = path.resolve()
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(f"{target}-wal").st_size:
+            raise StaleIndexError(str(path))
+    try:
+        found = os.stat(target)
+    except OSError as error:
+        raise StaleIndexError(str(path)) from error
+    return found.st_mtime_ns, found.st_size
+
+
+def _copy_away(path: Path, folder: Path) -> Path:
+    target = folder / "index.db"
+    for _ in range(COPY_TRIES):
+        before = _states(path)
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{suffix}", f"{target}{suffix}")
+        if _states(path) == before:
+            return target
+    raise StaleIndexError(str(path))
+
+
+def _states(path: Path) -> list[tuple[int, int, int] | None]:
+    found: list[tuple[int, int, int] | None] = []
+    for suffix in ("", "-wal"):
+        try:
+            status = os.stat(f"{path}{suffix}")
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return found
+
+
 _loading = threading.Lock()
+_carried_over: list[object] = []
 
 
 def _load_checksums() -> None:

@@ -1,14 +1,16 @@
-"""The files of the commit log: their names, header, frames, and what a scan finds in them.
+"""The files of the commit log: their names, header and frames as bytes.
 
 A file is `<epoch>-<first sequence>-<nonce>.log`: a 4 KiB header, then frames. Each frame carries a
-batch of records, its own checksum (so that it can be told from garbage by itself) and the chain
-hash BLAKE3(previous chain ‖ sequence ‖ payload). The same file is byte-identical on every member.
+batch of records, its own checksum and the chain hash BLAKE3(previous chain ‖ sequence ‖ payload).
+The checksum is seeded with the file's nonce, so that no user's content and no frame of another
+file can pass for a frame. The same file is byte-identical on every member.
 docs/format/commit-log.md is the byte layout.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +33,8 @@ GENESIS = bytes(32)  # the chain before the first frame
 _FIXED = struct.Struct("<8sHHI16sQQQ32sI")  # ..., store, epoch, nonce, first, chain, extra length
 _FRAME = struct.Struct("<IIQQ32s")
 _HASH_BYTES = 32
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{16})\.log")
+_U64 = (1 << 64) - 1
 
 
 class Name(NamedTuple):
@@ -58,6 +62,8 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
+    """A batch of records; `end` is the offset behind it in its file."""
+
     sequence: int
     chain: bytes
     payload: bytes
@@ -65,14 +71,8 @@ class Frame(NamedTuple):
 
 
 def parse_name(text: str) -> Name | None:
-    parts = text.removesuffix(".log").split("-")
-    if not text.endswith(".log") or len(parts) != 3 or any(len(part) != 16 for part in parts):
-        return None
-    try:
-        epoch, first, nonce = (int(part, 16) for part in parts)
-    except ValueError:
-        return None
-    return Name(epoch, first, nonce)
+    found = _NAME.fullmatch(text)
+    return Name(*(int(part, 16) for part in found.groups())) if found else None
 
 
 def pack_header(header: Header) -> bytes:
@@ -105,16 +105,19 @@ def parse_header(data: bytes) -> Header | None:
                   tolerated, tuple(image))
 
 
-def pack_frame(sequence: int, previous: bytes, payload: bytes) -> tuple[bytes, bytes]:
+def pack_frame(
+    sequence: int, previous: bytes, payload: bytes, *, nonce: int
+) -> tuple[bytes, bytes]:
     """(the frame padded to 8 bytes, its chain hash)."""
+    assert len(payload) <= FRAME_BYTES_MAX
     chain = chain_of(sequence, previous, payload)
-    return frame_bytes(Frame(sequence, chain, payload, 0)), chain
+    return frame_bytes(Frame(sequence, chain, payload, 0), nonce=nonce), chain
 
 
-def frame_bytes(frame: Frame) -> bytes:
+def frame_bytes(frame: Frame, *, nonce: int) -> bytes:
     """The bytes of a frame as they stand in the file."""
     head = _FRAME.pack(FRAME_MAGIC, len(frame.payload), frame.sequence,
-                       _own_hash(frame.sequence, frame.payload), frame.chain)
+                       _own_hash(frame.sequence, frame.payload, nonce), frame.chain)
     padding = bytes(-(len(head) + len(frame.payload)) % ALIGN)
     return b"".join((head, frame.payload, padding))
 
@@ -123,7 +126,7 @@ def chain_of(sequence: int, previous: bytes, payload: bytes) -> bytes:
     return checksum.digest(previous + struct.pack("<Q", sequence) + payload)
 
 
-def read_frame(descriptor: int, offset: int) -> Frame | None:
+def read_frame(descriptor: int, offset: int, *, nonce: int) -> Frame | None:
     """The frame at `offset` when it is whole; its chain is not judged here. Raises OSError."""
     head = os.pread(descriptor, _FRAME.size, offset)
     if len(head) < _FRAME.size:
@@ -131,27 +134,31 @@ def read_frame(descriptor: int, offset: int) -> Frame | None:
     magic, length, sequence, own, chain = _FRAME.unpack(head)
     if magic != FRAME_MAGIC or length > FRAME_BYTES_MAX:
         return None
-    payload = os.pread(descriptor, length, offset + _FRAME.size)
-    if len(payload) < length or _own_hash(sequence, payload) != own:
-        return None
     end = offset + -(-(_FRAME.size + length) // ALIGN) * ALIGN
+    data = os.pread(descriptor, end - offset - _FRAME.size, offset + _FRAME.size)
+    payload = data[:length]
+    if len(data) < end - offset - _FRAME.size or any(data[length:]):
+        return None
+    if _own_hash(sequence, payload, nonce) != own:
+        return None
     return Frame(sequence, chain, payload, end)
 
 
-def valid_frame_after(descriptor: int, offset: int, sequence: int) -> bool:
-    """Is there a whole frame of a later sequence somewhere behind `offset`?
+def whole_frame_behind(descriptor: int, offset: int, sequence: int, *, nonce: int) -> bool:
+    """Is there a whole frame of `sequence` or later somewhere behind `offset`?
 
-    Tells damage in the middle (True) from a torn tail (False).
+    Tells damage in the middle (True) from a torn tail (False). Raises OSError.
     """
     size = os.fstat(descriptor).st_size
     mark = struct.pack("<I", FRAME_MAGIC)
     window = 1 << 20
     at = offset
     while at < size:
-        data = os.pread(descriptor, window + _FRAME.size, at)
+        data = os.pread(descriptor, window + len(mark), at)
         found = data.find(mark)
         while found >= 0:
-            frame = read_frame(descriptor, at + found) if (at + found) % ALIGN == 0 else None
+            is_start = (at + found) % ALIGN == 0
+            frame = read_frame(descriptor, at + found, nonce=nonce) if is_start else None
             if frame is not None and frame.sequence >= sequence:
                 return True
             found = data.find(mark, found + 1)
@@ -177,5 +184,5 @@ def unpack_records(payload: bytes) -> list[list[object]]:
     return list(msgpack.unpackb(payload, raw=False, strict_map_key=False))
 
 
-def _own_hash(sequence: int, payload: bytes) -> int:
-    return xxhash.xxh3_64_intdigest(payload, seed=sequence)
+def _own_hash(sequence: int, payload: bytes, nonce: int) -> int:
+    return xxhash.xxh3_64_intdigest(payload, seed=(sequence + nonce) & _U64)

@@ -1,12 +1,15 @@
 """The steps that make a store and bring it to the file: new store, nodes, datasets.
 
 Each may be repeated after a crash. A new store becomes one only with the last thing written, the
-final sentinels; a sentinel of generation 0 says "being prepared", and is begun again.
+final sentinels; where none was written yet, preparing begins again, and the first one that is says
+that all nodes are ready.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid as uuids
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -15,6 +18,7 @@ from holdfast import errors
 from holdfast.engines.embedded import (
     changes,
     commit_lock,
+    index,
     log_file,
     names,
     placement,
@@ -46,18 +50,20 @@ def create_store(wanted: spec.Spec, observed: observation.Observation, tolerated
     members = placement.log_members(topology.Topology(nodes=nodes), tolerated)
     _begin_log(nodes, members, store_id, wanted.cluster, tolerated)
     for one in nodes:
-        sentinel.write(Path(one.path), _sentinel(one, store_id, wanted.cluster, generation=1))
+        with _preparing(one):
+            sentinel.write(Path(one.path), _sentinel(one, store_id, wanted.cluster, generation=1))
 
 
 def add_node(opened: session.Session, wanted: spec.NodeSpec, cluster: str, weight: int) -> None:
     """Take an empty folder into the store; new data goes there from now on."""
     known = opened.nodes()
-    number = max((one.number for one in known.nodes), default=0) + 1
+    number = max((*(one.number for one in known.nodes), *opened.disks), default=0) + 1
     fresh = topology.Node(
         number=number, name=wanted.name, uuid=ids.new_uuid(), path=wanted.path,
         domain=wanted.domain, weight_bytes=weight)
     _ready_folder(fresh, opened.store_id, cluster)
-    sentinel.write(Path(fresh.path), _sentinel(fresh, opened.store_id, cluster, generation=1))
+    with _preparing(fresh):
+        sentinel.write(Path(fresh.path), _sentinel(fresh, opened.store_id, cluster, generation=1))
     after = topology.Topology(nodes=(*known.nodes, fresh))
     records: list[Record] = [_node_record(fresh)]
     for table in opened.catalog.read(_tables):
@@ -99,17 +105,16 @@ def _missing_tables(opened: session.Session, protection: topology.Protection) ->
 
 def _ready_folder(one: topology.Node, store_id: str, cluster: str) -> None:
     root = Path(one.path)
-    try:
-        sentinel.write(root, _sentinel(one, store_id, cluster, generation=0))
+    with _preparing(one):
+        sentinel.write(
+            root, _sentinel(one, store_id, cluster, generation=sentinel.PREPARING))
+        for unfinished in root.glob(f".{sentinel.path_of(root).name}.*"):
+            atomic.remove(unfinished, point="prepare.unfinished")
         for name in FOLDERS:
             atomic.make_folder(root / name, point="prepare.folder")
+        for old in log_file.list_names(root):  # of a preparation that was cut short
+            atomic.remove(log_file.folder_of(root) / str(old), point="prepare.old_log")
         commit_lock.create(root)
-    except OSError as error:
-        raise errors.UnavailableError(
-            "node.not_prepared", "{path} of node {node} could not be prepared: {reason}",
-            hint="mend that, then run holdfast apply again: it goes on from here",
-            path=one.path, node=one.name, reason=str(error),
-        ) from error
 
 
 def _begin_log(
@@ -121,20 +126,41 @@ def _begin_log(
     records += [_node_record(one) for one in nodes]
     records.append(["members", list(members), tolerated])
     name = log_file.Name(FIRST_EPOCH, 1, ids.new_number())
-    header = log_file.Header(uuids.UUID(store_id).bytes, name, log_file.GENESIS, members, members,
-                             tolerated, (0, "", 0))
-    frame, _ = log_file.pack_frame(1, log_file.GENESIS, log_file.pack_records(records))
+    header = log_file.pack_header(log_file.Header(
+        uuids.UUID(store_id).bytes, name, log_file.GENESIS, members, members, tolerated,
+        (0, "", 0)))
+    frame, chain = log_file.pack_frame(
+        1, log_file.GENESIS, log_file.pack_records(records), nonce=name.nonce)
+    end = commit_lock.Mark(name, 1, chain, len(header) + len(frame))
     for one in nodes:
-        if one.number not in members:
-            continue
-        folder = log_file.folder_of(Path(one.path))
-        for old in log_file.list_names(Path(one.path)):  # of a preparation that was cut short
-            atomic.remove(folder / str(old), point="prepare.old_log")
-        atomic.write_file(folder / str(name), log_file.pack_header(header) + frame,
-                          point="prepare.log")
-        lock = commit_lock.LockFile(one.number, Path(one.path))
+        if one.number in members:
+            with _preparing(one):
+                _begin_on(one, name, header + frame, end)
+
+
+def _begin_on(
+    one: topology.Node, name: log_file.Name, data: bytes, end: commit_lock.Mark
+) -> None:
+    root = Path(one.path)
+    atomic.write_file(log_file.folder_of(root) / str(name), data, point="prepare.log")
+    lock = commit_lock.LockFile(one.number, root)
+    try:
         lock.promise(FIRST_EPOCH)
+        lock.write_mark(commit_lock.pack_mark(end, commit_lock.CLEAN))
+    finally:
         lock.close()
+
+
+@contextlib.contextmanager
+def _preparing(one: topology.Node) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise errors.UnavailableError(
+            "node.not_prepared", "{path} of node {node} could not be prepared: {reason}",
+            hint="mend that, then run holdfast apply again: it goes on from here",
+            path=one.path, node=one.name, reason=str(error),
+        ) from error
 
 
 def _sentinel(
@@ -159,5 +185,5 @@ def _tables(connection: apsw.Connection) -> list[placement.Table]:
 
 
 def _groups(connection: apsw.Connection) -> object:
-    return connection.execute("SELECT value FROM meta WHERE key='groups'").fetchone()[0]
+    return index.get_meta(connection)["groups"]
 

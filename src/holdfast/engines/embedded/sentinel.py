@@ -17,17 +17,19 @@ from holdfast.kit import atomic
 from holdfast.model import observation
 
 FORMAT = "holdfast.node/1"
+PREPARING = 0  # the generation of a node that is being prepared
 READS, WRITES = 1, 1  # the store format that this release reads and writes
 NETWORK_TYPES = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs",
     "lustre", "afs", "ocfs2", "gfs2", "fuse.s3fs", "fuse.rclone", "beegfs",
 })
 _IGNORED = frozenset({"lost+found"})
+_UNFINISHED = f".{node.SENTINEL}."  # a sentinel whose writing was cut short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentinel:
-    """What a node says of itself. `groups`: placement groups of the store."""
+    """What a node says of itself."""
 
     store: str
     cluster: str
@@ -41,12 +43,14 @@ class Sentinel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was found at a path. `sentinel` only where there is a sound one."""
+    """What was found at a path. `sentinel` only where there is a sound one of a finished node,
+    `prepared` where there is one of a node whose preparation did not come to its end."""
 
     path: Path
     health: observation.Health
     reason: str
     sentinel: Sentinel | None = None
+    prepared: Sentinel | None = None
 
 
 def path_of(root: Path) -> Path:
@@ -70,27 +74,27 @@ def look(root: Path) -> Look:
     try:
         entries = os.listdir(root)
         data = path_of(root).read_bytes() if node.SENTINEL in entries else None
-    except FileNotFoundError:
-        return Look(path=root, health=observation.Health.UNKNOWN, reason="node.no_folder")
-    except NotADirectoryError:
-        return Look(path=root, health=observation.Health.FOREIGN, reason="node.not_a_folder")
-    except PermissionError:
-        return Look(path=root, health=observation.Health.UNKNOWN, reason="node.no_access")
-    except OSError:
-        return Look(path=root, health=observation.Health.FAILING, reason="node.io_error")
+    except OSError as error:
+        return _cannot_look(root, error)
     if data is None:
-        if set(entries) - _IGNORED:
+        if any(entry not in _IGNORED and not entry.startswith(_UNFINISHED) for entry in entries):
             return Look(path=root, health=observation.Health.FOREIGN, reason="node.not_empty")
         return Look(path=root, health=observation.Health.NEW, reason="node.no_sentinel")
-    sentinel = _parse(data, root)
-    if sentinel is None:
+    found = _parse(data, root)
+    if found is None:
         return Look(path=root, health=observation.Health.FAILING, reason="node.bad_sentinel")
-    if sentinel.generation == 0:
-        return Look(path=root, health=observation.Health.NEW, reason="node.preparing")
+    if found.generation == PREPARING:
+        return Look(path=root, health=observation.Health.NEW, reason="node.preparing",
+                    prepared=found)
+    return as_node(root, found)
+
+
+def as_node(root: Path, found: Sentinel) -> Look:
+    """A node that is there: can it be written?"""
     if not os.access(root, os.W_OK):
         return Look(path=root, health=observation.Health.READ_ONLY, reason="node.read_only",
-                    sentinel=sentinel)
-    return Look(path=root, health=observation.Health.UP, reason="", sentinel=sentinel)
+                    sentinel=found)
+    return Look(path=root, health=observation.Health.UP, reason="", sentinel=found)
 
 
 def file_system(root: Path) -> str:
@@ -108,6 +112,17 @@ def file_system(root: Path) -> str:
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind
+
+
+def _cannot_look(root: Path, error: OSError) -> Look:
+    health, reason = observation.Health.FAILING, "node.io_error"
+    if isinstance(error, FileNotFoundError):
+        health, reason = observation.Health.UNKNOWN, "node.no_folder"
+    elif isinstance(error, NotADirectoryError):
+        health, reason = observation.Health.FOREIGN, "node.not_a_folder"
+    elif isinstance(error, PermissionError):
+        health, reason = observation.Health.UNKNOWN, "node.no_access"
+    return Look(path=root, health=health, reason=reason)
 
 
 def _parse(data: bytes, root: Path) -> Sentinel | None:

@@ -7,6 +7,7 @@ simply found elsewhere.
 from __future__ import annotations
 
 import os
+import uuid as uuids
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +50,31 @@ def find(wanted: spec.Spec) -> Found:
                 path=str(look.path), other=str(nodes[look.sentinel.node].path),
             )
         nodes[look.sentinel.node] = look
+    if store is not None:
+        _finish(looks, store, nodes)
     return Found(looks, store, nodes)
+
+
+def _finish(
+    looks: dict[str, sentinel.Look], store: str, nodes: dict[str, sentinel.Look]
+) -> None:
+    """Take nodes in whose last sentinel was not written any more.
+
+    A store has its commit log before any of its nodes is finished, so one finished node says that
+    the others are ready. A number that a finished node has is not given twice.
+    """
+    numbers = {look.sentinel.number for look in nodes.values() if look.sentinel}
+    for name, look in looks.items():
+        found = look.prepared
+        if found is not None and found.store == store and found.number not in numbers:
+            looks[name] = nodes[found.node] = sentinel.as_node(look.path, found)
+            numbers.add(found.number)
 
 
 def newest_header(found: Found) -> log_file.Header | None:
     """The header of the newest log file on any node: it names the members of the log."""
     newest: log_file.Header | None = None
+    wanted = uuids.UUID(found.store).bytes if found.store else b""
     for look in found.nodes.values():
         try:
             files = log_file.list_names(look.path)
@@ -64,7 +84,7 @@ def newest_header(found: Found) -> log_file.Header | None:
             if newest is not None and name <= newest.name:
                 break
             header = _header(look.path, name)
-            if header is not None:
+            if header is not None and header.store == wanted:
                 newest = header
                 break
     return newest
