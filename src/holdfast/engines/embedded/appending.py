@@ -28,6 +28,7 @@ def append(
 ) -> bool:
     """Add to an object; False when the source was empty and nothing changed."""
     dataset = writing.writable(opened, path)
+    opened.check_room()
     if not dataset.protection.startswith("replicas"):
         raise refusals.append_to_erasure(path, dataset.name, dataset.protection)
     stream = sources.as_stream(source)

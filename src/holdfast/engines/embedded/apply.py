@@ -31,6 +31,7 @@ class Applier:
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.sequence = 0  # of the frame that is being applied; set by the caller
+        self.short = False  # of space, so that only what frees some may be judged well; likewise
         self.datasets: dict[int, names.Dataset] = {}
         self._layouts: dict[tuple[int, str, int, str], int] = {}
         self._folders: dict[tuple[int, tuple[bytes, ...]], int] = {}

@@ -73,6 +73,7 @@ def _read_small(
     try:
         path = objects.check_path(item.path)
         dataset = writing.writable(opened, path)
+        opened.check_room()
         stream = sources.as_stream(item.source)
         head = sources.read_up_to(stream, SMALL_BYTES_MAX + 1, item.size)
         if len(head) > SMALL_BYTES_MAX:

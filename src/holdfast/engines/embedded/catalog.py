@@ -340,6 +340,7 @@ class Catalog:
                 if replay.position(connection) != self._applied:
                     raise index.StaleIndexError(str(self.path))  # noqa: TRY301 - it was put back
                 applier.sequence = self._applied[0] + 1
+                applier.short = self.log.reserve.short()
                 accepted, records = self._judge(requests, applier)
             if not records:
                 self._roll_back(connection)

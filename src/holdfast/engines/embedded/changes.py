@@ -50,6 +50,7 @@ class Put(committer.Change):
         self.content: list[Any] | None = None
 
     def prepare(self, applier: Applier) -> list[Record]:
+        check_space(applier)
         old = judge_put(applier, self.dataset, self.names, self.path, overwrite=self.overwrite)
         if self.expected is not None and (old is None or old.version != self.expected):
             raise refusals.changed(self.path, f"{self.expected:x}")
@@ -77,6 +78,7 @@ class Append(committer.Change):
         self.size = 0
 
     def prepare(self, applier: Applier) -> list[Record]:
+        check_space(applier)
         old = applier.entry_at(self.dataset.number, self.names)
         if old is None or old.kind != names.SHARDED or old.object != self.object_id:
             raise refusals.changed(self.path, "")
@@ -227,6 +229,19 @@ def judge_put(
     if not overwrite:
         raise refusals.exists(path)
     return old
+
+
+def check_space(applier: Applier) -> None:
+    """Raises RefusedError while only what frees space may be done."""
+    if applier.short:
+        raise no_room()
+
+
+def no_room() -> errors.RefusedError:
+    return errors.RefusedError(
+        "space.full", "the nodes have no room for this object",
+        hint="remove something (holdfast rm works on a full store), or add a node",
+    )
 
 
 def check_quota(applier: Applier, dataset: int, grown: int) -> None:

@@ -69,6 +69,7 @@ def collect(opened: session.Session, limit: int = ROUND_ITEMS) -> int:
     opened.segment_files.forget_removed()
     freed = [one.id for one in found if failed.isdisjoint(one.nodes)]
     if freed:
+        opened.log.reserve.refill()
         opened.committer.run(Done(freed))
     return len(freed)
 

@@ -17,6 +17,7 @@ Used only by the holder of the commit lock, except for the reading part. The rul
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from holdfast import errors
-from holdfast.engines.embedded import commit_lock, log_copies, log_file, log_mend
+from holdfast.engines.embedded import commit_lock, log_copies, log_file, log_mend, reserve
 from holdfast.engines.embedded.commit_lock import Mark
 from holdfast.engines.embedded.log_file import Frame, Header, Name
 from holdfast.kit import atomic, clock, ids
@@ -66,6 +67,7 @@ class CommitLog:
         self._out: dict[int, tuple[float, float]] = {}  # member: (until when, for how long)
         self._last_marks: tuple[list[bytes], commit_lock.SeenMark | None] = ([], None)
         self._roots = {one.number: one.root for one in members if one.root is not None}
+        self.reserve = reserve.Reserve(self._roots, self.majority)
         self.copies = log_copies.LogCopies(store, self._roots)
         self._open: dict[int, _LogCopy] = {}
         self._written: tuple[bytes, Mark | None] = (b"", None)
@@ -139,7 +141,7 @@ class CommitLog:
             one.mark == first.mark and one.state == commit_lock.CLEAN and one.current_boot
             for one in seen
         )
-        return first.mark if agreed else None
+        return first.mark if agreed and not self._promised_above(first.mark.name.epoch) else None
 
     def append(self, payload: bytes) -> Mark:
         """One frame, durable on all active members. The lock stays marked busy until `settle`.
@@ -216,7 +218,7 @@ class CommitLog:
                 self.store, name, self.tail.chain, tuple(one.number for one in self.members),
                 self.active, self.tolerated, self.image))
             failures = self._barrier(
-                [(number, _creator(self._roots[number], name, header)) for number in self.active],
+                [(number, self._creator(number, name, header)) for number in self.active],
                 len(self.active),
             )
             if not failures:
@@ -335,9 +337,19 @@ class CommitLog:
             if opened is None:
                 opened = self._open[number] = _LogCopy(str(self.copies.path(number, tail.name)))
             opened.check_end(tail.offset)
-            atomic.write(opened.descriptor, frame, tail.offset, point="log.append")
+            self.reserve.spending(number, lambda: atomic.write(
+                opened.descriptor, frame, tail.offset, point="log.append"))
             if synced:
                 atomic.sync(opened.descriptor, point="log.sync")
+
+        return job
+
+    def _creator(self, number: int, name: Name, header: bytes) -> Callable[[], None]:
+        path = self.copies.path(number, name)
+
+        def job() -> None:
+            self.reserve.spending(
+                number, lambda: atomic.write_file(path, header, point="log.begin"))
 
         return job
 
@@ -359,6 +371,13 @@ class CommitLog:
             raise LogFailedError(_reasons(failures))
         return epoch
 
+    def _promised_above(self, epoch: int) -> bool:
+        """Did somebody promise a later epoch and die before its file was begun?"""
+        try:
+            return any(one.epoch() > epoch for one in self.lock.held)
+        except OSError:
+            return True
+
     def _even_tail(self, sequence: int, chain: bytes) -> Mark | None:
         """The end of the newest file, if every active member ends there, at this position."""
         names = self.copies.names()
@@ -366,6 +385,8 @@ class CommitLog:
         if header is None or any(number not in self._roots for number in header.active):
             return None
         if any(text == str(names[-1]) for _, text in self.copies.damaged):
+            return None
+        if self._promised_above(names[-1].epoch):
             return None
         ends = {self.copies.tail_of(number, names[-1]) for number in header.active}
         end = ends.pop()
@@ -376,7 +397,11 @@ class CommitLog:
     def _mend(self) -> tuple[int, ...]:
         """Give every reachable member whole copies of all files; the members that now have them."""
         wanted = [number for number in self._roots if number not in self._left_out()]
-        failures = self._barrier(log_mend.jobs(self.copies, wanted), len(wanted))
+        jobs = [
+            (number, functools.partial(self.reserve.spending, number, job))
+            for number, job in log_mend.jobs(self.copies, wanted)
+        ]
+        failures = self._barrier(jobs, len(jobs))
         self._put_out(failures)
         good = tuple(sorted(number for number in wanted if number not in failures))
         self._need_quorum(len(good))
@@ -430,13 +455,6 @@ class _LogCopy:
 
     def close(self) -> None:
         os.close(self.descriptor)
-
-
-def _creator(root: Path, name: Name, header: bytes) -> Callable[[], None]:
-    def job() -> None:
-        atomic.write_file(log_file.folder_of(root) / str(name), header, point="log.begin")
-
-    return job
 
 
 def _prober(root: Path) -> Callable[[], None]:

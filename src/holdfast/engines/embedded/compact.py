@@ -30,6 +30,7 @@ from holdfast.kit import atomic
 from holdfast.model import topology
 
 LIVE_SHARE_MIN = 0.6  # a segment of which less is needed than this is emptied
+WORTH_BYTES = 64 << 20  # dead in segments: more than this is worth some copying at any time
 PAGE_ROWS = 256  # records that are read and copied at a time
 PATH_BYTES_MAX = 4096  # of the last record of a page; longer ones are looked at by themselves
 PAGE_BYTES = 4 << 20  # read at once from one copy
@@ -40,6 +41,7 @@ class Candidate(NamedTuple):
 
     number: int
     sealed: bool
+    live_bytes: int
     dead_bytes: int
     nodes: tuple[int, ...]
 
@@ -49,15 +51,38 @@ def compact(
 ) -> int:
     """Empty up to `limit` segments, the deadest first; how many were emptied.
 
-    A segment that cannot be read whole is left alone (its damage is reported for repair). Raises
-    when nothing can be written, such as RefusedError `space.full`.
+    Those of which nothing is needed come on top: to let them go is no work. A segment that cannot
+    be read whole is left alone, with its damage reported for repair; on a full store what would
+    have to be copied waits. Raises UnavailableError when nothing can be written.
     """
-    emptied = 0
+    emptied = copied = 0
     for one in opened.catalog.read(lambda found: candidates(found, live_share)):
-        if emptied == limit:
+        if one.live_bytes and copied == limit:
             break
-        emptied += _empty(opened, one)
+        try:
+            done = _empty(opened, one)
+        except errors.RefusedError as error:
+            if error.code != "space.full":
+                raise
+            break
+        emptied += done
+        copied += done and one.live_bytes > 0
     return emptied
+
+
+def let_go_of_dead(opened: session.Session) -> int:
+    """Seal the segments of which nothing is needed; how many. Cheap, so it is done at any time."""
+    return sum(
+        _seal(opened, one) for one in opened.catalog.read(candidates)
+        if not one.live_bytes and not one.sealed)
+
+
+def tidy(opened: session.Session) -> None:
+    """What is worth doing when a store is closed: at most one segment is copied, for much gain."""
+    let_go_of_dead(opened)
+    dead = sum(one.dead_bytes for one in opened.catalog.read(candidates))
+    if dead > WORTH_BYTES:
+        compact(opened, limit=1)
 
 
 def candidates(
@@ -65,12 +90,12 @@ def candidates(
 ) -> list[Candidate]:
     """Segments of which a smaller share than `live_share` is needed, the deadest first."""
     rows = connection.execute(
-        "SELECT s.id, s.sealed, s.written-s.live, l.nodes FROM segments AS s "
+        "SELECT s.id, s.sealed, s.live, s.written-s.live, l.nodes FROM segments AS s "
         "JOIN layouts AS l ON l.id=s.layout WHERE s.live<s.written*? "
         "ORDER BY CAST(s.live AS REAL)/s.written, s.id", (live_share,))
     return [
-        Candidate(number, bool(sealed), dead, session.numbers_of(nodes))
-        for number, sealed, dead, nodes in rows
+        Candidate(number, bool(sealed), live, dead, session.numbers_of(nodes))
+        for number, sealed, live, dead, nodes in rows
     ]
 
 

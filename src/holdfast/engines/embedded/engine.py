@@ -98,6 +98,7 @@ class EmbeddedEngine:
             return
         if not self.read_only and self._freed:
             with contextlib.suppress(errors.HoldfastError):
+                compact.tidy(opened)
                 for _ in range(COLLECT_AT_CLOSE):
                     if not collect.collect(opened):
                         break
@@ -277,6 +278,7 @@ class EmbeddedEngine:
         self._freed += 1
         if self._freed % COLLECT_EVERY == 0:
             with contextlib.suppress(errors.UnavailableError):
+                compact.let_go_of_dead(self.opened())
                 collect.collect(self.opened())
 
     def _execute(self, step: plans.Step, deadline: api.Deadline) -> None:

@@ -395,6 +395,8 @@ def _create(disk: node.NodeDisk, path: Path, header: bytes) -> int:
         disk.sync(descriptor, point="segment.create.sync")
         disk.sync_folder(path.parent, point="segment.create.folder")
     except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
         os.close(descriptor)
         raise
     return descriptor
@@ -423,10 +425,7 @@ def _close_files(opened: _Open) -> None:
 
 def _too_few(have: int, need: int, *, full: bool) -> errors.HoldfastError:
     if full:
-        return errors.RefusedError(
-            "space.full", "the nodes have no room for this object",
-            hint="remove something (holdfast rm works on a full store), or add a node",
-        )
+        return changes.no_room()
     return errors.UnavailableError(
         "write.too_few_nodes_now", "only {have} of {need} needed nodes can be written",
         hint="holdfast status shows which nodes fail", have=have, need=need,

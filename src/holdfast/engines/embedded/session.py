@@ -15,6 +15,7 @@ import apsw
 from holdfast import errors
 from holdfast.engines.embedded import (
     catalog,
+    changes,
     commit_log,
     committer,
     names,
@@ -109,6 +110,11 @@ class Session:
         """In the child of a fork: everything here belongs to the parent."""
         self.readers.forget()
         self.catalog.forget()
+
+    def check_room(self) -> None:
+        """Raises RefusedError while the disks are so full that only what frees space is taken."""
+        if self.log.reserve.short():
+            raise changes.no_room()
 
     # --- nodes --------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ Written = list[tuple[shard_job.ShardWritten, shard_job.ShardTarget]]
 def put(opened: session.Session, item: api.PutItem) -> changes.Put:
     """Store and commit an object, whose path is checked; the finished change."""
     dataset = writable(opened, item.path)
+    opened.check_room()
     stream = sources.as_stream(item.source)
     head = sources.read_up_to(stream, SMALL_BYTES_MAX + 1, item.size)
     if len(head) > SMALL_BYTES_MAX:
