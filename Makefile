@@ -54,8 +54,12 @@ docs: ## build the documentation site into site/
 	@scripts/bootstrap .venv-docs docs
 	@.venv-docs/bin/zensical build --clean
 
-generate: setup-dev ## write the pages that come from the code: docs/reference/{errors,configuration}.md
+generate: setup-dev ## write what comes from the code: pages of docs/reference, README tables, the catalogue
+	@$(BIN)/python scripts/messages.py update
+	@$(BIN)/python scripts/messages.py compile
 	@$(BIN)/python scripts/errors_page.py
+	@$(BIN)/python scripts/cli_page.py
+	@$(BIN)/python scripts/readme_tables.py
 	@$(BIN)/python -m holdfast.config reference >docs/reference/configuration.md
 	@$(BIN)/python -m holdfast.config json-schema >src/holdfast/config/holdfast.schema.json
 

@@ -1,9 +1,9 @@
 """holdfast: an autopilot for distributed storage.
 
-with holdfast.open("holdfast.yaml") as store:
-store.put("/data/x", b"some bytes")
-with store.get("/data/x", offset=5) as source:
-print(source.read())
+    with holdfast.open("holdfast.yaml") as store:
+        store.put("/data/x", b"some bytes")
+        with store.get("/data/x", offset=5) as source:
+            print(source.read())
 """
 
 from __future__ import annotations

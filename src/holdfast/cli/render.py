@@ -26,6 +26,10 @@ DONE_WORDS = {
     "mv": language.mark("moved {objects}"),
     "rm": language.mark("removed {objects}"),
 }
+ONE_DONE_WORDS = {
+    "put": language.mark("stored 1 object, {size} in {time} ({rate}/s)"),
+    "get": language.mark("got 1 object, {size} in {time} ({rate}/s)"),
+}
 WORDS = (  # values of enums, as they are shown
     language.mark("object"), language.mark("folder"),
     language.mark("up"), language.mark("read_only"), language.mark("unmounted"),
@@ -63,7 +67,7 @@ def copied(out: Output, report: copying.Report, verb: str) -> None:
     rate = report.size_bytes / report.elapsed_s if report.elapsed_s > 0 else 0.0
     out.say(
         sentence(
-            DONE_WORDS[verb],
+            (ONE_DONE_WORDS if report.objects == 1 else DONE_WORDS)[verb],
             {
                 "objects": report.objects, "size": units.show_size(report.size_bytes),
                 "time": units.show_duration(report.elapsed_s), "rate": units.show_size(rate),
@@ -159,7 +163,7 @@ def explanation(out: Output, found: explaining.Explanation) -> None:
     if found.margin is None:
         out.line(_("it is empty: nothing of it lies on any node but its name"))
         return
-    out.line(_("it survives {nodes} more node failures, or {domains} more whole domains").format(
+    out.line(_("failures that it survives now: nodes {nodes}, or whole domains {domains}").format(
         nodes=found.margin, domains=found.domain_margin
     ))
     if wanted.protection.width > 1:

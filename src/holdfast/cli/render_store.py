@@ -54,7 +54,7 @@ def plan(out: Output, made: planning.Plan) -> None:
     if not made.steps and not made.refusals:
         out.line(_("nothing to do: the store is what the file asks for"))
     elif made.steps:
-        out.line(_("plan {digest}: {count} steps").format(
+        out.line(_("plan {digest}; steps: {count}").format(
             digest=made.digest, count=len(made.steps)
         ))
 
@@ -74,7 +74,7 @@ def applied(out: Output, made: planning.Plan, done: Sequence[converge.Applied]) 
     for warning in made.warnings:
         out.note(_("warning: {message}").format(message=render.told(warning)))
     if done:
-        out.say(_("done: {count} steps").format(count=len(done)))
+        out.say(_("done; steps: {count}").format(count=len(done)))
     else:
         out.say(_("nothing to do: the store is what the file asks for"))
 
@@ -120,19 +120,24 @@ def status(out: Output, found: judging.Status) -> None:
 
 
 def capabilities(out: Output, found: api.Capabilities) -> None:
+    render.pairs(out, capability_rows(found))
+
+
+def capability_rows(found: api.Capabilities) -> list[tuple[str, str]]:
+    """What the engine does by itself, in words; also the table of the README."""
     rows = [
         (_("redundancy"), found.redundancy), (_("scrub"), found.scrub), (_("heal"), found.heal),
         (_("rebalance"), found.rebalance), (_("snapshots"), found.snapshot),
         (_("erasure coding"), found.erasure), (_("quota"), found.quota), (_("append"), found.append),
     ]
     yes, no = _("yes"), _("no")
-    render.pairs(out, [
+    return [
         *((name, _(DOERS[who])) for name, who in rows),
         (_("an acknowledged put"), _(DURABILITIES[found.durability])),
         (_("atomic rename"), yes if found.atomic_rename else no),
         (_("empty folders"), yes if found.folders else no),
         (_("attributes"), ", ".join(sorted(found.attributes))),
-    ])
+    ]
 
 
 def initialised(out: Output, written: initialise.Initialised) -> None:

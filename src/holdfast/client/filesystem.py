@@ -1,6 +1,6 @@
 """holdfast:// for fsspec: pandas, pyarrow, DuckDB, zarr and all else that speaks it.
 
-fs = fsspec.filesystem("holdfast", file="holdfast.yaml")
+    fs = fsspec.filesystem("holdfast", file="holdfast.yaml")
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def _head(cluster: str, state: Path | None) -> tuple[str, ...]:
         f"cluster: {_scalar(cluster)}",
         "",
         *(() if state is None else (
-            "# Where holdfast keeps its index and journal.",
+            "# Where holdfast keeps its index.",
             f"state: {_scalar(os.path.abspath(state))}",
             "",
         )),

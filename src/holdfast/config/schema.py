@@ -169,9 +169,9 @@ class File(Section):
     ]
     state: Annotated[
         str | None,
-        _about("The folder for what holdfast remembers: its index, journal and locks. The index "
-               "can be rebuilt from the nodes. It may not lie inside a node. A relative path "
-               "starts at the folder of this file.", min_length=1, max_length=4096),
+        _about("The folder for what holdfast remembers: its index, which can be rebuilt from the "
+               "nodes. It may not lie inside a node. A relative path starts at the folder of this "
+               "file.", min_length=1, max_length=4096),
         Note(kind="folder", example="/var/lib/holdfast/studio",
              otherwise="a folder in $XDG_STATE_HOME/holdfast; for root in /var/lib/holdfast",
              hint="write the path of a folder, such as /var/lib/holdfast/studio; "

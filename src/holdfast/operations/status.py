@@ -130,10 +130,10 @@ def _risk(seen: observation.Observation) -> Notice:
             message="yes: one node failure loses what {datasets} hold; they are kept only once",
             fields={"datasets": single},
         )
-    return Notice(
-        code="risk.none", message="no: everything survives {margin} more node failures",
-        fields={"margin": min(margins)},
-    )
+    message = "no: everything survives any {margin} more node failures"
+    if min(margins) == 1:
+        message = "no: everything survives any one more node failure"
+    return Notice(code="risk.none", message=message, fields={"margin": min(margins)})
 
 
 def _risk_below(
@@ -153,8 +153,8 @@ def _risk_below(
         message = "yes: one more node failure loses {size} of dataset {dataset}"
         return Notice(code="risk.next_failure", message=message, fields=fields)
     message = (
-        "not yet: {size} of dataset {dataset} survive {margin} more node failures; they should survive "
-        "{target}"
+        "not yet: {size} of dataset {dataset} survive fewer node failures than they should: {margin}, "
+        "not {target}"
     )
     return Notice(code="risk.reduced", message=message, fields=fields)
 

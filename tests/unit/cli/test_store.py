@@ -91,7 +91,7 @@ def test_explain_object_says_where_it_lies_and_what_it_survives(runner: harness.
     text = runner.ok("explain", "object", "/data/x").out
 
     assert "/data/x is kept as replicas 1, as dataset data asks" in text
-    assert "it survives 0 more node failures, or 0 more whole domains" in text
+    assert "failures that it survives now: nodes 0, or whole domains 0" in text
     assert runner.run("explain", "object", "/data").code == 5
 
 
@@ -129,6 +129,25 @@ def test_init_writes_a_file_that_is_never_replaced(
     assert "replicas 3" in (tmp_path / "holdfast.yaml").read_text()
     assert second.code == 5
     assert not (tmp_path / "d1").exists()
+
+
+def test_init_writes_no_file_into_a_node(
+    runner: harness.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = tmp_path / "d1"
+    node.mkdir()
+    (node / "holdfast.node").touch()
+    new = tmp_path / "d2"
+    new.mkdir()
+
+    monkeypatch.chdir(node)
+    inside_old = runner.run("init", str(tmp_path / "d3"))
+    monkeypatch.chdir(new)
+    inside_new = runner.run("init", ".")
+
+    assert (inside_old.code, inside_new.code) == (5, 5)
+    assert "the folder of a node" in inside_old.err
+    assert list(new.iterdir()) == []
 
 
 def test_config_tells_of_the_schema_and_an_example(runner: harness.Runner) -> None:
