@@ -20,7 +20,7 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,8 @@ from holdfast.kit import atomic, clock, ids
 FILE_BYTES_MAX = 64 << 20  # a new file begins when the current one is longer
 RETRY_S = (30.0, 3600.0)  # how long a member that failed is left alone: at first, and at most
 
-Barrier = Callable[[list[tuple[int, Callable[[], None]]], int], dict[int, OSError]]
+Jobs = Sequence[tuple[int, Callable[[], None]]]
+Barrier = Callable[[Jobs, int], dict[int, OSError]]
 """Runs one job a member, side by side, and returns the failures by member."""
 
 
@@ -263,7 +264,7 @@ class CommitLog:
                 for number in self._roots:
                     atomic.remove(self.copies.path(number, name), point="log.truncate")
 
-    def run(self, jobs: list[tuple[int, Callable[[], None]]]) -> dict[int, OSError]:
+    def run(self, jobs: Jobs) -> dict[int, OSError]:
         """Run one job a member side by side, as the log's own writes are."""
         return self._barrier(jobs, len(jobs))
 
