@@ -19,6 +19,10 @@ PAGES = {
     "docs/tutorial.md": "en", "docs/zh/tutorial.md": "zh_CN",
 }
 
+PROGRAMS = (
+    "README.md", "docs/how-to/python.md", "docs/how-to/dataframes.md", "docs/how-to/where-it-lies.md",
+)
+
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_sessions_of_a_page_run_as_they_are_shown(page: str, tmp_path: Path) -> None:
@@ -31,7 +35,7 @@ def test_the_sessions_of_a_page_run_as_they_are_shown(page: str, tmp_path: Path)
     assert not different, "\n".join(different)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/python.md", "docs/how-to/dataframes.md"])
+@pytest.mark.parametrize("page", PROGRAMS)
 def test_the_programs_of_a_page_run(page: str, tmp_path: Path) -> None:
     folder = tmp_path / "session"
     folder.mkdir()

@@ -10,11 +10,12 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 EXIT_CODE = re.compile(r"\[(\d+)\]")
 
 
@@ -27,7 +28,7 @@ class Command:
 
 def blocks(page: Path, language: str) -> list[str]:
     text = page.read_text(encoding="utf-8")
-    return [found[2] for found in BLOCK.finditer(text) if found[1] == language]
+    return [textwrap.dedent(found[3]) for found in BLOCK.finditer(text) if found[2] == language]
 
 
 def commands(block: str) -> Iterator[Command]:
