@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast import errors
@@ -232,9 +232,13 @@ def _view_row(one: sets.DatasetView) -> tuple[str, ...]:
 
 
 def survives(one: observation.DatasetObservation) -> str:
+    return survivable(one.bytes_by_margin)
+
+
+def survivable(bytes_by_margin: Iterable[tuple[int, int]]) -> str:
     """`lost: 1.0 MiB; none: 2 B; any 2: 4.0 GiB`: which failures of nodes, the worst first."""
     parts = []
-    for margin, size_bytes in sorted(one.bytes_by_margin):
+    for margin, size_bytes in sorted(bytes_by_margin):
         size = units.show_size(size_bytes)
         if margin < 0:
             parts.append(_("lost: {size}").format(size=size))

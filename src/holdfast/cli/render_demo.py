@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from holdfast.cli import render, render_store, shape
 from holdfast.cli.output import Output
@@ -51,9 +51,10 @@ def report(out: Output, found: demo.Report, *, kept: bool) -> None:
         [*_latencies(_("read"), found.reads), *_latencies(_("write"), found.writes)],
     )
     out.line()
-    out.line(_("survivable failures before: {before}; after: {after}").format(
-        before=_margins(found.margins_before), after=_margins(found.margins_after)
-    ))
+    render.pairs(out, [
+        (_("node failures survived before"), render.survivable(found.margins_before.items())),
+        (_("and after"), render.survivable(found.margins_after.items())),
+    ])
     for difference in found.differences[:10]:
         out.line(f"{difference.path}: {difference.reason}")
     for failure in found.failures[:10]:
@@ -86,7 +87,3 @@ def _latencies(
         )
         for one in rows
     ]
-
-
-def _margins(rows: Mapping[int, int]) -> str:
-    return ", ".join(f"{margin}: {units.show_size(size)}" for margin, size in rows.items()) or "-"

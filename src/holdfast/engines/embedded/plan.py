@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 
 from holdfast import errors
@@ -15,35 +16,52 @@ CREATE_DATASET, CHANGE_DATASET = "create_dataset", "change_dataset"
 Health = observation.Health
 UNWEIGHED = 1
 
-_BAD_NODES = {
-    "node.no_folder": (
-        "the folder {path} of node {node} does not exist",
-        "create it, or mount its disk there: mkdir -p {path}"),
-    "node.not_a_folder": (
-        "{path} of node {node} is not a folder", "name a folder under engine.nodes"),
-    "node.no_access": (
-        "{path} of node {node} cannot be read by this user",
-        "run holdfast as the user who owns the nodes: ls -ld {path}"),
-    "node.io_error": (
-        "{path} of node {node} gives input/output errors", "look at the disk: dmesg | tail"),
-    "node.not_empty": (
-        "{path} of node {node} holds somebody else's files",
-        "give holdfast an empty folder of its own, such as {path}/holdfast"),
-    "node.other_store": (
-        "{path} of node {node} belongs to another store",
-        "take it out of engine.nodes, or empty it if its data is not needed"),
-    "node.bad_sentinel": (
-        "the file holdfast.node at {path} of node {node} is damaged",
-        "restore that file from a backup of the node, or take the node out and replace it"),
-    "node.network": (
-        ("{path} of node {node} is on a network file system, where locks and syncs cannot be "
-         "trusted"), "use a local disk; past one machine use an engine for clusters"),
-    "node.read_only": (
-        "{path} of node {node} is read-only", "mount it read-write, or look at the disk: dmesg"),
-    "node.unmounted": (
-        "{path} of node {node} is empty where a disk of this store should be",
-        "mount the disk there; holdfast never fills the empty folder under a mount point"),
-}
+_BAD_NODES = {one.code: one for one in (
+    Refusal(
+        target="", code="node.no_folder",
+        message="the folder {path} of node {node} does not exist",
+        hint="create it, or mount its disk there: mkdir -p {path}"),
+    Refusal(
+        target="", code="node.not_a_folder",
+        message="{path} of node {node} is not a folder",
+        hint="name a folder under engine.nodes"),
+    Refusal(
+        target="", code="node.no_access",
+        message="{path} of node {node} cannot be read by this user",
+        hint="run holdfast as the user who owns the nodes: ls -ld {path}"),
+    Refusal(
+        target="", code="node.io_error",
+        message="{path} of node {node} gives input/output errors",
+        hint="look at the disk: dmesg | tail"),
+    Refusal(
+        target="", code="node.not_empty",
+        message="{path} of node {node} holds somebody else's files",
+        hint="give holdfast an empty folder of its own, such as {path}/holdfast"),
+    Refusal(
+        target="", code="node.other_store",
+        message="{path} of node {node} belongs to another store",
+        hint="take it out of engine.nodes, or empty it if its data is not needed"),
+    Refusal(
+        target="", code="node.bad_sentinel",
+        message="the file holdfast.node at {path} of node {node} is damaged",
+        hint="restore that file from a backup of the node, or take the node out and replace it"),
+    Refusal(
+        target="", code="node.network",
+        message="{path} of node {node} is on a network file system, where locks and syncs cannot be "
+        "trusted",
+        hint="use a local disk; past one machine use an engine for clusters"),
+    Refusal(
+        target="", code="node.read_only",
+        message="{path} of node {node} is read-only",
+        hint="mount it read-write, or look at the disk: dmesg"),
+    Refusal(
+        target="", code="node.unmounted",
+        message="{path} of node {node} is empty where a disk of this store should be",
+        hint="mount the disk there; holdfast never fills the empty folder under a mount point"),
+    Refusal(
+        target="", code="node.unusable", message="node {node} at {path} cannot be used",
+        hint="holdfast status shows more"),
+)}
 
 
 def plan(desired: spec.Spec, observed: observation.Observation) -> Plan:
@@ -94,9 +112,9 @@ def _new_store(
     bad = [one for one in observed.nodes if one.health is not Health.NEW]
     refused.extend(_refuse_node(one) for one in bad)
     if not desired.engine.nodes:
-        refused.append(_refusal(
-            "engine.nodes", "store.no_nodes", "the file names no nodes",
-            "add folders under engine.nodes, or let holdfast init write the file"))
+        refused.append(Refusal(
+            target="engine.nodes", code="store.no_nodes", message="the file names no nodes",
+            hint="add folders under engine.nodes, or let holdfast init write the file"))
     if bad or not desired.engine.nodes:
         return
     steps.append(Step(
@@ -140,11 +158,13 @@ def _datasets(
             refused.append(_refuse(
                 wanted.name, refusals.dataset_moved(wanted.name, found.path, wanted.path)))
         elif found.protection != str(wanted.protection):
-            refused.append(_refusal(
-                wanted.name, "dataset.protection_changed",
-                "dataset {name} is kept as {there}; the file asks for {wanted}",
-                "make a new dataset with the new protection and copy: holdfast mv",
-                name=wanted.name, there=found.protection, wanted=str(wanted.protection)))
+            refused.append(Refusal(
+                target=wanted.name, code="dataset.protection_changed",
+                message="dataset {name} is kept as {there}; the file asks for {wanted}",
+                hint="make another dataset with the new protection, then: "
+                "holdfast mv --change-protection",
+                fields={"name": wanted.name, "there": found.protection,
+                        "wanted": str(wanted.protection)}))
         elif found.quota_bytes != wanted.quota_bytes:
             steps.append(_dataset_step(CHANGE_DATASET, wanted, "the file asks for another quota"))
     warnings.extend(
@@ -172,11 +192,13 @@ def _new_dataset(
         return
     if observed.initialised and observed.log_members < min(
             len(nodes.nodes), 2 * wanted.protection.parity + 1):
-        refused.append(_refusal(
-            wanted.name, "dataset.log_too_narrow",
-            "dataset {name} promises {wanted} failures; the commit log has only {members} copies",
-            "choose a protection that survives fewer failures, or put it into a new store",
-            name=wanted.name, wanted=wanted.protection.parity, members=observed.log_members))
+        refused.append(Refusal(
+            target=wanted.name, code="dataset.log_too_narrow",
+            message="dataset {name} promises {wanted} failures; the commit log has only {members} "
+            "copies",
+            hint="choose a protection that survives fewer failures, or put it into a new store",
+            fields={"name": wanted.name, "wanted": wanted.protection.parity,
+                    "members": observed.log_members}))
         return
     warnings.extend(placement.warnings(nodes, wanted.protection))
     steps.append(_dataset_step(CREATE_DATASET, wanted, "the file has it, the store does not"))
@@ -217,19 +239,15 @@ def _weighed(nodes: topology.Topology) -> bool:
 
 
 def _refuse_node(one: observation.NodeObservation) -> Refusal:
-    message, hint = _BAD_NODES.get(one.reason, (
-        "node {node} at {path} cannot be used", "holdfast status shows more"))
-    return Refusal(target=one.name, code=one.reason or "node.unusable", message=message, hint=hint,
-                   fields={"node": one.name, "path": one.path})
+    found = _BAD_NODES.get(one.reason, _BAD_NODES["node.unusable"])
+    return dataclasses.replace(
+        found, target=one.name, code=one.reason or found.code,
+        fields={"node": one.name, "path": one.path})
 
 
 def _refuse(target: str, error: errors.RefusedError) -> Refusal:
     return Refusal(target=target, code=error.code, message=error.message, hint=error.hint,
                    fields=dict(error.fields))
-
-
-def _refusal(target: str, code: str, message: str, hint: str, **fields: Value) -> Refusal:
-    return Refusal(target=target, code=code, message=message, hint=hint, fields=fields)
 
 
 def _overlap(one: str, other: str) -> bool:
