@@ -69,7 +69,7 @@ def metadata(opened: session.Session, cluster: str) -> Iterator[Mapping[str, obj
         for one in snapshots.list_all(opened, row.name):
             yield {"kind": "snapshot", "dataset": row.name, "name": one.name, "root": one.root,
                    "created_ns": one.created_ns}
-            yield from _tree(opened, one.root, row.root, _txn(opened, row.number, one.name))
+            yield from _tree(opened, one.root, row.root, snapshots.txn_of(opened, row, one.name))
 
 
 def _tree(
@@ -78,14 +78,21 @@ def _tree(
     for below, entry in listing.walk_entries(opened, path, folder, at):
         if entry.kind == names.FOLDER:
             yield {"kind": "folder", "path": below}
-        else:
-            yield opened.catalog.read(
-                lambda one, below=below, entry=entry: _object(opened, one, below, entry))
+            continue
+        told = opened.catalog.read(
+            lambda one, below=below, entry=entry: _object(opened, one, below, entry, at))
+        if told is not None:
+            yield told
 
 
 def _object(
-    opened: session.Session, connection: apsw.Connection, path: str, entry: names.Entry
-) -> Mapping[str, object]:
+    opened: session.Session, connection: apsw.Connection, path: str, seen: names.Entry,
+    at: int | None,
+) -> Mapping[str, object] | None:
+    """As it is now: it may have been moved since it was listed. None: it is gone."""
+    entry = names.child(connection, seen.dir, seen.name, at)
+    if entry is None or entry.kind == names.FOLDER:
+        return None
     info = listing.info(opened, connection, path, entry)
     given = info.attributes
     return {
@@ -99,11 +106,3 @@ def _object(
              "nodes": [opened.node_name(node) for node in one.nodes]}
             for one in reading.stretches(connection, entry, 0, entry.size)],
     }
-
-
-def _txn(opened: session.Session, dataset: int, name: str) -> int:
-    def read(connection: apsw.Connection) -> int:
-        return int(connection.execute(
-            "SELECT txn FROM snapshots WHERE dataset=? AND name=?", (dataset, name)).fetchone()[0])
-
-    return opened.catalog.read(read)

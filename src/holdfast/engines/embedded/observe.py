@@ -18,10 +18,12 @@ from holdfast.engines.embedded import (
     session,
     spares,
     store,
+    survey,
 )
 from holdfast.kit import clock, units
 from holdfast.model import notice, observation, spec, topology
 
+NO_ANSWER = "node.timeout"
 SOURCE_NODE, SOURCE_INDEX = "the node's file system", "the index"
 Fact = observation.Fact
 
@@ -29,11 +31,11 @@ Fact = observation.Fact
 def uninitialised(wanted: spec.Spec, found: store.Found) -> observation.Observation:
     """Of paths that hold no store yet, or of one that cannot be opened."""
     now_ns = clock.SYSTEM.now_ns()
-    shared = _devices(found)
+    disks = Disks(found)
     return observation.Observation(
         at_ns=now_ns, store_id=found.store or "", initialised=False, writable=False,
         reason="store.not_initialised",
-        nodes=tuple(_node_of_file(one, found.looks[one.name], shared, now_ns)
+        nodes=tuple(_node_of_file(one, found.looks[one.name], disks, now_ns)
                     for one in wanted.engine.nodes),
         datasets=(), usable_bytes=_unknown(SOURCE_INDEX, now_ns),
         used_bytes=_unknown(SOURCE_INDEX, now_ns), log_members=0, log_up=0, heal_queue=0,
@@ -83,12 +85,12 @@ def _nodes(
 ) -> tuple[observation.NodeObservation, ...]:
     known = {one.uuid: one for one in opened.nodes().nodes}
     names_known = {one.name: one for one in known.values()}
-    shared = _devices(found)
+    disks = Disks(found)
     rows = []
     seen: set[str] = set()
     for one in wanted.engine.nodes:
         look = found.looks[one.name]
-        row = _node_of_file(one, look, shared, now_ns)
+        row = _node_of_file(one, look, disks, now_ns)
         uuid = look.sentinel.node if look.sentinel and look.sentinel.store == found.store else ""
         member = known.get(uuid) or (None if uuid else names_known.get(one.name))
         if member is not None:
@@ -119,23 +121,39 @@ def _as_member(
         device=row.device)
 
 
+class Disks:
+    """The file systems under the nodes; nodes on one device share what it has."""
+
+    def __init__(self, found: store.Found) -> None:
+        self._spaces = survey.spaces({
+            name: look.path for name, look in found.looks.items() if look.reason != NO_ANSWER})
+        self._sharing = Counter(one.device for one in self._spaces.values())
+
+    def of(self, name: str) -> survey.Space | None:
+        """This node's share; None when its disk does not answer."""
+        space = self._spaces.get(name)
+        if space is None:
+            return None
+        share = self._sharing[space.device]
+        capacity = space.capacity // share
+        return space._replace(
+            capacity=capacity, free=space.free // share,
+            used=capacity - (space.capacity - space.used) // share)
+
+
 def _node_of_file(
-    one: spec.NodeSpec, look: sentinel.Look, shared: Counter[int], now_ns: int
+    one: spec.NodeSpec, look: sentinel.Look, disks: Disks, now_ns: int
 ) -> observation.NodeObservation:
     capacity = free = used = device = None
     health, reason = look.health, look.reason
-    try:
-        space, status = os.statvfs(look.path), os.stat(look.path)
-        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-        share = max(1, shared[status.st_dev])
-        capacity = space.f_blocks * space.f_frsize // share
-        free = space.f_bavail * space.f_frsize // share
-        used = capacity - space.f_bfree * space.f_frsize // share
-    except OSError:
-        if look.sentinel is None and look.reason == "":
-            health, reason = observation.Health.UNKNOWN, "node.io_error"
-    if sentinel.file_system(look.path) in sentinel.NETWORK_TYPES:
-        health, reason = observation.Health.FOREIGN, "node.network"
+    space = disks.of(one.name)
+    if space is not None:
+        device = f"{os.major(space.device)}:{os.minor(space.device)}"
+        capacity, free, used = space.capacity, space.free, space.used
+        if space.kind in sentinel.NETWORK_TYPES:
+            health, reason = observation.Health.FOREIGN, "node.network"
+    elif look.reason == "":
+        health, reason = observation.Health.FAILING, NO_ANSWER
     return observation.NodeObservation(
         name=one.name, uuid=look.sentinel.node if look.sentinel else "",
         number=look.sentinel.number if look.sentinel else None, domain=one.domain, path=one.path,
@@ -192,7 +210,9 @@ def _warnings(
     opened: session.Session, nodes: tuple[observation.NodeObservation, ...]
 ) -> Iterable[notice.Notice]:
     yield from plan.one_disk(nodes)
-    pinned = readers.pins(opened.log.roots())
+    roots = opened.log.roots()
+    asked = survey.ask({"pins": lambda: readers.pins(roots)}, survey.LOOK_S)
+    pinned = asked.get("pins", [])
     waiting = opened.catalog.read(collect.waiting_bytes)
     if waiting and pinned:
         yield notice.Notice(
@@ -205,16 +225,6 @@ def _warnings(
             code="log.copy_damaged",
             message="the commit log copy {name} on node {node} was damaged",
             fields={"name": name, "node": opened.node_name(number)})
-
-
-def _devices(found: store.Found) -> Counter[int]:
-    counted: Counter[int] = Counter()
-    for look in found.looks.values():
-        try:
-            counted[os.stat(look.path).st_dev] += 1
-        except OSError:
-            continue
-    return counted
 
 
 def _unknown(source: str, now_ns: int) -> Fact:

@@ -29,6 +29,9 @@ class Repair(NamedTuple):
     reason: str
 
 
+KEPT_MAX = 1 << 16  # findings of one process; more say only that a scrub is needed
+
+
 class Repairs:
     """Thread-safe. With `read_only` they are kept in memory only."""
 
@@ -41,27 +44,24 @@ class Repairs:
     def report(self, repair: Repair) -> None:
         """Remember a finding; each is written once. A full or missing state disk is no error."""
         with self._lock:
-            if repair in self._seen:
+            if repair in self._seen or len(self._seen) >= KEPT_MAX:
                 return
             self._seen.add(repair)
             if self._read_only:
                 return
-            with contextlib.suppress(apsw.Error, OSError):
-                connection = self._connect()
-                connection.execute("INSERT OR REPLACE INTO repairs VALUES(?,?,?,?,?,?)",
-                                   (*repair, clock.SYSTEM.now_ns()))
-                connection.close()
+            with contextlib.suppress(apsw.Error), contextlib.closing(self._connect()) as opened:
+                opened.execute("INSERT OR REPLACE INTO repairs VALUES(?,?,?,?,?,?)",
+                               (*repair, clock.SYSTEM.now_ns()))
 
     def all(self) -> list[Repair]:
         with self._lock:
             found = set(self._seen)
             if self._path.exists():
-                with contextlib.suppress(apsw.Error, OSError):
-                    connection = self._connect()
-                    rows = connection.execute(
-                        "SELECT object, number, piece, node, reason FROM repairs")
+                with contextlib.suppress(apsw.Error), contextlib.closing(self._connect()) as opened:
+                    rows = opened.execute(
+                        "SELECT object, number, piece, node, reason FROM repairs LIMIT ?",
+                        (KEPT_MAX,))
                     found.update(Repair(*row) for row in rows)
-                    connection.close()
             return sorted(found)
 
     def close(self) -> None:
@@ -69,8 +69,10 @@ class Repairs:
             self._seen = set()
 
     def _connect(self) -> apsw.Connection:
+        if self._read_only:
+            return apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
         connection = apsw.Connection(str(self._path))
         connection.set_busy_timeout(5000)
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA synchronous=OFF")  # a hint: see above
         connection.execute(_SCHEMA)
         return connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import apsw
 
@@ -40,13 +40,23 @@ def list_all(opened: session.Session, dataset: str) -> tuple[snapshot.SnapshotIn
 def diff(
     opened: session.Session, dataset: str, before: str, after: str | None
 ) -> Iterator[objects.Change]:
-    """What differs, found by walking both views side by side: memory grows with the differences."""
+    """What differs, found by walking both views side by side: memory grows with the differences.
+
+    Raises NotFoundError, also midway when one of the snapshots is removed meanwhile.
+    """
     row = dataset_row(opened, dataset)
-    start = _txn(opened, row, before)
-    end = None if after is None else _txn(opened, row, after)
+    start = txn_of(opened, row, before)
+    end = None if after is None else txn_of(opened, row, after)
+
+    def check() -> None:
+        if txn_of(opened, row, before) != start:
+            raise refusals.no_snapshot(row.name, before)
+        if after is not None and txn_of(opened, row, after) != end:
+            raise refusals.no_snapshot(row.name, after)
+
     return _differences(
         listing.walk_entries(opened, row.path, row.root, start),
-        listing.walk_entries(opened, row.path, row.root, end))
+        listing.walk_entries(opened, row.path, row.root, end), check)
 
 
 def dataset_row(opened: session.Session, name: str) -> names.Dataset:
@@ -56,7 +66,10 @@ def dataset_row(opened: session.Session, name: str) -> names.Dataset:
     raise refusals.no_dataset(name)
 
 
-def _differences(old: Walk, new: Walk) -> Iterator[objects.Change]:
+def _differences(
+    old: Walk, new: Walk, check: Callable[[], None]
+) -> Iterator[objects.Change]:
+    """`check` raises when what was missing from a view may have gone with its snapshot."""
     gone: dict[int, list[str]] = {}
     fresh: list[tuple[str, int]] = []
     for path, before, after in _side_by_side(_objects(old), _objects(new)):
@@ -67,6 +80,7 @@ def _differences(old: Walk, new: Walk) -> Iterator[objects.Change]:
             gone.setdefault(before.version, []).append(path)
         elif after is not None:
             fresh.append((path, after.version))
+    check()
     for path, version in fresh:
         sources = gone.get(version)
         if sources:
@@ -104,7 +118,7 @@ def _side_by_side(
             right = next(new, None)
 
 
-def _txn(opened: session.Session, row: names.Dataset, name: str) -> int:
+def txn_of(opened: session.Session, row: names.Dataset, name: str) -> int:
     def read(connection: apsw.Connection) -> int | None:
         found = connection.execute(
             "SELECT txn FROM snapshots WHERE dataset=? AND name=?", (row.number, name)).fetchone()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast import errors
-from holdfast.engines.embedded import log_file, sentinel
+from holdfast.engines.embedded import log_file, sentinel, survey
 from holdfast.model import observation, spec
 
 
@@ -31,7 +31,7 @@ class Found:
 
 def find(wanted: spec.Spec) -> Found:
     """Look at every path of the file. Raises RefusedError for clones and later releases."""
-    looks = {one.name: sentinel.look(Path(one.path)) for one in wanted.engine.nodes}
+    looks = survey.looks(wanted.engine.nodes)
     stores = Counter(look.sentinel.store for look in looks.values() if look.sentinel)
     store = stores.most_common(1)[0][0] if stores else None
     nodes: dict[str, sentinel.Look] = {}

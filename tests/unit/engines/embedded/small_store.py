@@ -86,7 +86,7 @@ def sealed(store: engine.EmbeddedEngine) -> dict[int, bool]:
 
 
 def copies(store: engine.EmbeddedEngine, folder: Path, path: str) -> tuple[int, list[Path]]:
-    """(position, the files) of the record of a small object, in the order of its nodes."""
+    """(position, the files) of a small object whose name no other has, in the order of its nodes."""
     found = store.opened().catalog.read(lambda one: _record(one, path))
     number, position, nodes = found
     return position, [folder / f"d{node}" / "seg" / segment.file_name(number)

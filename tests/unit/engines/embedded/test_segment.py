@@ -12,6 +12,7 @@ from tests.unit.engines.embedded import small_store
 
 from holdfast import errors
 from holdfast.engines.embedded import engine, segment
+from holdfast.kit import checksum
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "segment" / "0123456789abcdef.seg"
 STORE = bytes(range(16))
@@ -134,7 +135,7 @@ def test_a_record_of_elsewhere_is_noticed(store: bytes, number: int) -> None:
 def test_a_later_format_is_refused_and_not_taken_for_damage() -> None:
     body = bytearray(segment.pack_header(STORE, NUMBER, 3, NODE))
     body[8] = segment.MAJOR + 1
-    later = bytes(body[:-32]) + segment.checksum.digest(bytes(body[:-32]))
+    later = bytes(body[:-32]) + checksum.digest(bytes(body[:-32]))
 
     with pytest.raises(errors.RefusedError) as caught:
         segment.check_header(later, STORE, NUMBER)
