@@ -73,25 +73,15 @@ def load_newest_into(log: commit_log.CommitLog, connection: apsw.Connection) -> 
     )
     for number, root in candidates:
         path = _path(root, number)
-        if _is_whole(path, log.store):
-            with _unpacked(path) as plain:
-                if copy_into(plain, connection):
-                    return True
+        if _is_whole(path, log.store) and _fill(connection, path):
+            return True
     return False
 
 
-def copy_into(source: Path, connection: apsw.Connection) -> bool:
-    """Fill an open database with the contents of another file, which is not changed.
-
-    False: that file is damaged.
-    """
+def _fill(connection: apsw.Connection, path: Path) -> bool:
     try:
-        with index.untouched(source) as opened, opened.reading() as reading:
-            index.get_meta(reading)
-            with connection.backup("main", reading, "main") as backup:
-                while not backup.done:
-                    backup.step(1000)
-            index.get_meta(connection)
+        with _unpacked(path) as plain, index.copied(plain) as source:
+            index.fill(connection, source)
     except (index.DamagedIndexError, index.StaleIndexError, apsw.Error, OSError):
         return False
     return True

@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 OPEN_END = (1 << 63) - 1  # txn_end of a row that is current
 READERS_KEPT = 8
 COPY_TRIES = 8
+COPY_PAGES = 1000  # at once
 _VFS = "cksmvfs"
 _UNREADABLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.CantOpenError)
 _READ_ERRORS = frozenset({
@@ -206,21 +207,29 @@ def damage_found() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def untouched(path: Path) -> Iterator[Index]:
-    """An index for reading that changes nothing where it lies, even while others write to it.
+def copied(path: Path) -> Iterator[apsw.Connection]:
+    """A copy of an index file, taken without opening it, so that nothing changes where it lies.
 
-    One with a WAL is copied away first, until a copy was taken during which nothing changed.
-    Raises StaleIndexError, DamagedIndexError, OSError.
+    The copy has no WAL: a database in memory could not be filled from one that has.
+    Raises StaleIndexError, OSError, apsw.Error.
     """
-    with contextlib.ExitStack() as stack:
+    _load_checksums()
+    with tempfile.TemporaryDirectory(prefix="holdfast-index-") as folder:
+        connection = apsw.Connection(str(_copy_away(path.resolve(), Path(folder))), vfs=_VFS)
         try:
-            opened = Index(path, read_only=True)
-        except StaleIndexError:
-            folder = Path(stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="holdfast-index-")))
-            opened = Index(_copy_away(path.resolve(), folder))
-        stack.callback(opened.close)
-        yield opened
+            connection.execute("PRAGMA journal_mode=DELETE")
+            yield connection
+        finally:
+            connection.close()
+
+
+def fill(target: apsw.Connection, source: apsw.Connection) -> None:
+    """Make an open database the same as another. Raises DamagedIndexError, apsw.Error."""
+    get_meta(source)
+    with target.backup("main", source, "main") as backup:
+        while not backup.done:
+            backup.step(COPY_PAGES)
+    get_meta(target)
 
 
 def create(path: Path) -> None:

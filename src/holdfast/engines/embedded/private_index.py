@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from holdfast import errors
 from holdfast.engines.embedded import apply, commit_log, image, index, replay
 
@@ -42,7 +44,10 @@ class PrivateIndex:
 
     def _copy(self, log: commit_log.CommitLog, source: Path) -> bool:
         connection = self.index.writer()
-        if not image.copy_into(source, connection):
+        try:
+            with index.copied(source) as copy:
+                index.fill(connection, copy)
+        except (index.DamagedIndexError, index.StaleIndexError, apsw.Error, OSError):
             return False
         return index.get_meta(connection).get("store") == replay.store_id(log.store)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import uuid as uuids
+from collections.abc import Iterator
 
 import apsw
 
+from holdfast import errors
 from holdfast.engines.embedded import apply, commit_log, index, log_file
 
 FRAMES_AT_ONCE = 256  # in one SQLite transaction
@@ -44,18 +46,38 @@ def apply_frames(
     frames = log.frames_after(*start)
     if until is not None:
         frames = itertools.takewhile(lambda frame: frame.sequence <= until, frames)
-    while chunk := list(itertools.islice(frames, FRAMES_AT_ONCE)):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for frame in chunk:
-                applier.sequence = frame.sequence
-                for record in log_file.unpack_records(frame.payload):
-                    applier.apply(record)
-            applier.flush()
-            set_position(connection, chunk[-1].sequence, chunk[-1].chain)
-            connection.execute("COMMIT")
-        except BaseException:
-            if not connection.get_autocommit():
-                connection.execute("ROLLBACK")
-            applier.reload()
-            raise
+    stopped: list[errors.IntegrityError] = []
+    sound = _until_damage(frames, stopped)
+    while chunk := list(itertools.islice(sound, FRAMES_AT_ONCE)):
+        _apply_chunk(connection, applier, chunk)
+    if stopped:
+        raise stopped[0]
+
+
+def _until_damage(
+    frames: Iterator[log_file.Frame], stopped: list[errors.IntegrityError]
+) -> Iterator[log_file.Frame]:
+    """What comes before damage is applied before the damage is told."""
+    try:
+        yield from frames
+    except errors.IntegrityError as error:
+        stopped.append(error)
+
+
+def _apply_chunk(
+    connection: apsw.Connection, applier: apply.Applier, chunk: list[log_file.Frame]
+) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for frame in chunk:
+            applier.sequence = frame.sequence
+            for record in log_file.unpack_records(frame.payload):
+                applier.apply(record)
+        applier.flush()
+        set_position(connection, chunk[-1].sequence, chunk[-1].chain)
+        connection.execute("COMMIT")
+    except BaseException:
+        if not connection.get_autocommit():
+            connection.execute("ROLLBACK")
+        applier.reload()
+        raise
