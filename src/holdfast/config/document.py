@@ -13,7 +13,7 @@ KeyPath = tuple[str | int, ...]
 WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 CLUSTER = r"^[a-z0-9-]{1,40}$"
 
-_SHOWN_CHARACTERS_MAX = 80
+_SHOWN_CHARACTERS_MAX = 240  # enough for the path of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,4 +33,4 @@ def test_what_is_shown_can_be_printed_on_one_line(text: str) -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    assert document.visible("x" * 1000) == "x" * 77 + "..."
+    assert document.visible("x" * 1000) == "x" * 237 + "..."
