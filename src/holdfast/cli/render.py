@@ -64,18 +64,21 @@ def item_teller(out: Output) -> Callable[[copying.Item], None]:
 
 def copied(out: Output, report: copying.Report, verb: str) -> None:
     out.event("result", report)
-    rate = report.size_bytes / report.elapsed_s if report.elapsed_s > 0 else 0.0
-    out.say(
-        sentence(
-            (ONE_DONE_WORDS if report.objects == 1 else DONE_WORDS)[verb],
-            {
-                "objects": report.objects, "size": units.show_size(report.size_bytes),
-                "time": units.show_duration(report.elapsed_s), "rate": units.show_size(rate),
-            },
-        )
-    )
+    if report.objects or not report.left_out:
+        out.say(_copied(report, verb))
     for warning in report.warnings:
         out.note(_("warning: {message}").format(message=told(warning)))
+
+
+def _copied(report: copying.Report, verb: str) -> str:
+    rate = report.size_bytes / report.elapsed_s if report.elapsed_s > 0 else 0.0
+    return sentence(
+        (ONE_DONE_WORDS if report.objects == 1 else DONE_WORDS)[verb],
+        {
+            "objects": report.objects, "size": units.show_size(report.size_bytes),
+            "time": units.show_duration(report.elapsed_s), "rate": units.show_size(rate),
+        },
+    )
 
 
 def changed(out: Output, report: copying.Report, verb: str) -> None:

@@ -17,6 +17,11 @@ OBSERVE_S = 30.0
 LOST = -1
 GONE_STATES = frozenset({"removed"})
 OTHER_NODE = language.mark("look at node {node} at {path}: {reason}")
+OTHER_READ_ONLY = language.mark("read only: {reason}")
+READ_ONLY = {  # by the reason why a store takes no writes
+    "store.opened_read_only": language.mark("read only: it was opened so"),
+    "log.no_majority": language.mark("read only: too few copies of the commit log can be reached"),
+}
 NODE_ADVICE = {  # by the reason why the node is not up
     "node.no_folder": language.mark("node {node}: the folder {path} is gone; bring its disk back"),
     "node.unmounted": language.mark("node {node}: nothing is mounted at {path}; mount its disk"),
@@ -163,9 +168,9 @@ def _service(seen: observation.Observation) -> Notice:
     if not seen.initialised:
         return Notice(code="service.none", message="no: it must be prepared first")
     if not seen.writable:
+        message = READ_ONLY.get(seen.reason, OTHER_READ_ONLY)
         return Notice(
-            code="service.read_only", message="read only: {reason}",
-            fields={"reason": seen.reason or "not known"},
+            code="service.read_only", message=message, fields={"reason": seen.reason or "not known"}
         )
     if stuck := tuple(one.name for one in seen.datasets if not _takes_writes(one, seen)):
         return Notice(
