@@ -152,6 +152,7 @@ class Rename(committer.Change):
         self.old, self.new = _names(dataset, source), _names(dataset, target)
 
     def prepare(self, applier: Applier) -> list[Record]:
+        check_space(applier)
         number = self.dataset.number
         entry = applier.entry_at(number, self.old)
         if entry is None:
@@ -181,6 +182,7 @@ class MakeFolder(committer.Change):
             if entry.kind != names.FOLDER:
                 raise refusals.exists(self.path)
             return []
+        check_space(applier)
         _check_parents(applier, self.dataset.number, self.names, self.path)
         return [["folder", self.dataset.number, list(self.names)]]
 
@@ -195,6 +197,7 @@ class Snapshot(committer.Change):
         self.created_ns = created_ns
 
     def prepare(self, applier: Applier) -> list[Record]:
+        check_space(applier)
         dataset = dataset_named(applier, self.dataset)
         if _has_snapshot(applier, dataset.number, self.name):
             raise refusals.snapshot_exists(self.dataset, self.name)

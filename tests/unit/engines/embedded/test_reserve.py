@@ -12,6 +12,7 @@ from tests.support import embedded_target, mounts, need
 from tests.unit.engines.embedded import small_store
 
 from holdfast import errors
+from holdfast.engines import api
 from holdfast.engines.embedded import engine, reserve
 
 DISK_BYTES = 12 << 20
@@ -99,14 +100,24 @@ def test_the_log_alone_may_fill_the_disks(disks: Path) -> None:
     squeeze(disks, 24 << 10)
 
     kept = fill(store, 0)
+    for refused in (
+        lambda: store.put("/data/new", b""),
+        lambda: store.put("/data/large", bytes(300_000)),
+        lambda: store.append("/data/kept", b"x"),
+        lambda: store.make_folder("/data/g"),
+        lambda: store.rename("/data/kept", "/data/new"),
+        lambda: store.create_snapshot("data", "s"),
+    ):
+        with pytest.raises(errors.RefusedError) as caught:
+            refused()
+        assert caught.value.code == "space.full"
+    [answer] = store.put_many([api.PutItem(path="/data/new", source=b"")])
+    assert isinstance(answer, errors.RefusedError)
     store.delete("/data/kept")
     for path in kept:
         store.delete(path)
 
     assert list(store.list_objects("/data")) == []
-    with pytest.raises(errors.RefusedError) as caught:
-        store.put("/data/new", b"")
-    assert caught.value.code == "space.full"
     store.close()
     for name in small_store.NODES:
         (disks / name / "ballast").unlink()
