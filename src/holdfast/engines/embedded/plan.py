@@ -129,13 +129,13 @@ def _known_store(
     warnings: list[notice.Notice],
 ) -> None:
     for one in observed.nodes:
-        if one.health is Health.UP:
-            continue
-        if one.state == "new" and one.health is Health.NEW:
+        if one.state == "new" and one.health in (Health.NEW, Health.UP):  # UP: added by halves
             steps.append(Step(
                 id=f"{ADD_NODE}:{one.name}", verb=ADD_NODE, target=one.name,
                 reason="the file has it, the store does not",
                 fields={"path": one.path, "domain": "/".join(one.domain)}))
+        elif one.health is Health.UP:
+            continue
         elif one.reason == "node.not_in_file":
             warnings.append(notice.Notice(
                 code=one.reason,
