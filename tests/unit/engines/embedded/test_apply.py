@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.engines.embedded import index_books
 from tests.unit.engines.embedded.index_books import Books, Recorded
 
+from holdfast import errors
 from holdfast.engines.embedded import changes, collect, names
 
 OBJECT = 1 << 62
@@ -238,17 +239,38 @@ def test_what_was_appended_goes_when_only_a_snapshot_of_less_is_left() -> None:
     assert index_books.wrong_sums(run.connection) == []
 
 
-def test_a_record_in_a_sealed_segment_is_refused_and_not_lost() -> None:
+def test_what_was_appended_twice_after_a_snapshot_goes_as_one() -> None:
     player = Player()
+    run = player.books
+    run.commit(player.request(Op("large", path="a", size=1)))
+    kept = set(player.made)
+    run.commit(player.request(Op("snapshot", path="s1")))
+    run.commit(player.request(Op("append", path="a", size=2)))
+    run.commit(player.request(Op("append", path="a", size=3)))
+    assert index_books.wrong_sums(run.connection) == []
+
+    run.commit(player.request(Op("delete", path="a")))
+
+    assert index_books.pieces_of(run.connection) == kept
+    assert index_books.wrong_sums(run.connection) == []
+    run.commit(player.request(Op("unsnapshot", path="s1")))
+    assert index_books.pieces_of(run.connection) == set()
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["empty", "with another record"])
+def test_a_record_in_a_sealed_segment_is_refused_and_not_lost(others: bool) -> None:
+    player = Player()
+    if others:
+        player.books.commit(player.request(Op("small", path="h", size=5)))
     late = player.request(Op("small", path="a", size=5))
-    player.books.commit(late[:1])
+    player.books.commit(late[:-1])
     player.books.commit([Recorded(["seal", player.open[1]])])
 
-    told = player.books.commit(late[1:])
+    told = player.books.commit(late[-1:])
 
-    assert isinstance(told[0], Exception)
-    assert told[0].code == "commit.segment_lost"  # type: ignore[attr-defined]
-    assert player.books.view(1) == {}
+    assert isinstance(told[0], errors.UnavailableError)
+    assert told[0].code == "commit.segment_lost"
+    assert set(player.books.view(1)) == ({"/h"} if others else set())
 
 
 def test_sealing_twice_makes_garbage_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -100,8 +101,34 @@ def test_of_copies_that_disagree_the_oldest_counts(roots: list[Path]) -> None:
     slots.close()
 
 
-def test_a_collector_cannot_remove_the_slot_of_a_reader_that_just_came(roots: list[Path]) -> None:
-    """Between making the file and locking it, a collector may have taken it for a dead one's."""
+def test_a_slot_that_a_collector_removed_before_it_was_locked_is_made_again(
+    roots: list[Path]
+) -> None:
+    """The collector saw a file without a lock and took it for a dead reader's."""
+    path = roots[0] / "log" / readers.FOLDER / "1-x"
+    collector = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(collector, fcntl.LOCK_EX)
+    made: list[int] = []
+    thread = threading.Thread(target=lambda: made.append(readers._locked_file(path)))
+    thread.start()
+    while f"{os.fstat(collector).st_ino}" not in waiting_locks():
+        threading.Event().wait(0.005)
+
+    path.unlink()
+    os.close(collector)
+    thread.join()
+
+    assert os.fstat(made[0]).st_ino == path.stat().st_ino
+    os.close(made[0])
+
+
+def waiting_locks() -> str:
+    """The locks that somebody waits for, as the kernel tells them."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return "\n".join(line for line in lines if "->" in line)
+
+
+def test_collectors_that_look_all_the_time_miss_no_reader(roots: list[Path]) -> None:
     stopping = threading.Event()
 
     def collecting() -> None:
