@@ -144,13 +144,12 @@ def wrong_after_cuts(
     log = BlockLog(disk.log)
     maker = ImageMaker(disk.base, log, folder)
     wrong = []
-    with judging(folder / "disk") as judge:
-        for point in cuts(log, count):
-            image = maker.image(point, folder / "cut.img")
-            with mounts.mounted_image(image, folder / "disk"):
-                found = judge.verdict(right_at(log, point, ops))
-            if found:
-                wrong.append((point, found))
+    for point in cuts(log, count):
+        image = maker.image(point, folder / "cut.img")
+        with mounts.mounted_image(image, folder / "disk"), judging(folder / "disk") as judge:
+            found = judge.verdict(right_at(log, point, ops))
+        if found:
+            wrong.append((point, found))
     return wrong
 
 
@@ -177,7 +176,8 @@ def prepare(folder: Path) -> None:
 
 
 def judging(store: Path) -> crash.Harness:
-    """Looks at the store at `store` in processes of its own, as after the reboot."""
+    """Looks at the store at `store` in processes of its own, as after the reboot; they do not see
+    what is mounted later."""
     return crash.Harness(crash.Target(factory=FACTORY, prepared=store), store, rebooted=True)
 
 

@@ -83,16 +83,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         name="segment_checksum_skipped",
         file=f"{_EMBEDDED}/segment.py",
-        old="    return content if _content_checksum(store, segment, position, content) == own else None\n",
-        new="    return content if own else None\n",
+        old="    if _content_checksum(store, segment, start + at, content) != own:\n",
+        new="    if not own:\n",
         check=f"{_DAMAGE}::test_two_nodes_with_garbled_contents_under_good_headers_hurt_no_read",
         why="garbled small objects are returned as if they were right",
     ),
     Mutation(
         name="acknowledged_before_the_log",
         file=f"{_EMBEDDED}/catalog.py",
-        old="            mark = self.log.append(payload)\n",
-        new="            _finish(accepted)\n            mark = self.log.append(payload)\n",
+        old="            mark = self.log.append(log_file.pack_records(records))\n",
+        new="            _finish(accepted)\n"
+        "            mark = self.log.append(log_file.pack_records(records))\n",
         check="tests/faults/test_crash_points.py::test_a_kill_at_each_step_of_a_commit_loses_nothing",
         why="a crash between the answer and the log loses what was acknowledged",
     ),
