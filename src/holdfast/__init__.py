@@ -4,7 +4,7 @@
         store.put("/data/x", b"some bytes")
         with store.get("/data/x", offset=5) as source:
             print(source.read())
-"""
+"""  # noqa: D208 - the example keeps its indentation
 
 from __future__ import annotations
 

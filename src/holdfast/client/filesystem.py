@@ -1,7 +1,7 @@
 """holdfast:// for fsspec: pandas, pyarrow, DuckDB, zarr and all else that speaks it.
 
     fs = fsspec.filesystem("holdfast", file="holdfast.yaml")
-"""
+"""  # noqa: D208 - the example keeps its indentation
 
 from __future__ import annotations
 

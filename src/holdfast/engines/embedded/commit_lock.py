@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import struct
 import threading
@@ -67,11 +68,13 @@ class LockFile:
         self.path = log_file.folder_of(root) / LOCK_NAME
         self.writable = False
         self._descriptor: int | None = None
+        self._page: mmap.mmap | None = None
 
     def descriptor(self) -> int:
         """Raises OSError when the node is not there."""
         if self._descriptor is None:
             self._descriptor, self.writable = _open(self.path)
+            self._page = _keep_in_memory(self._descriptor)
             _open_files.add(self)
         return self._descriptor
 
@@ -151,7 +154,7 @@ class LockFile:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
-            self._descriptor = None
+            self._descriptor, self._page = None, None
 
 
 def pack_mark(mark: Mark, state: int) -> bytes:
@@ -206,6 +209,10 @@ class CommitLock:
     def release(self) -> None:
         self._release_files()
         self._mutex.release()
+
+    def leave_out(self, number: int) -> None:
+        """Do not take or read this member's file any more: its disk hangs."""
+        self.files = [one for one in self.files if one.number != number]
 
     def undisturbed(self, epoch: int) -> bool:
         """After an append: are the locks still ours, and was no higher epoch promised meanwhile?"""
@@ -310,6 +317,15 @@ def _open(path: Path) -> tuple[int, bool]:
         if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+
+
+def _keep_in_memory(descriptor: int) -> mmap.mmap | None:
+    """A mapping that is never looked at: as long as it lives, the kernel keeps the page with the
+    mark, so that reading the mark does not wait for a disk that hangs. Raises OSError."""
+    if not os.pread(descriptor, 1, 0):
+        return None  # empty: there is no page yet
+    flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+    return mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ)
 
 
 def _flock(descriptor: int, deadline: clock.Deadline | None) -> None:

@@ -20,7 +20,7 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -303,14 +303,12 @@ class CommitLog:
 
     def _write_marks(self, mark: Mark, state: int) -> None:
         """Every member of the lock must tell the same, or readers elsewhere would be misled."""
-        failures = {}
         data = commit_lock.pack_mark(mark, state)
         self._written = (data, mark if state == commit_lock.CLEAN else None)
-        for one in self.lock.held:
-            try:
-                one.write_mark(data)
-            except OSError as error:
-                failures[one.number] = error
+        failures = self._barrier(
+            [(one.number, functools.partial(one.write_mark, data)) for one in self.lock.held],
+            len(self.lock.held),
+        )
         if failures:
             self._put_out(failures)
             raise LogFailedError(_reasons(failures))
@@ -356,17 +354,15 @@ class CommitLog:
 
     def _promise(self, above: int) -> int:
         """A new epoch, promised durably by the locked majority."""
-        failures = {}
         epochs = [above, *(name.epoch for name in self.copies.names())]
         for one in self.lock.held:
             with contextlib.suppress(OSError):
                 epochs.append(one.epoch())
         epoch = max(epochs) + 1
-        for one in self.lock.held:
-            try:
-                one.promise(epoch)
-            except OSError as error:
-                failures[one.number] = error
+        failures = self._barrier(
+            [(one.number, functools.partial(one.promise, epoch)) for one in self.lock.held],
+            len(self.lock.held),
+        )
         if failures:
             self._put_out(failures)
             raise LogFailedError(_reasons(failures))
@@ -414,11 +410,18 @@ class CommitLog:
         out = frozenset(number for number, (until, _) in self._out.items() if now_s < until)
         return out if len(self._roots) - len(out) >= self.majority else frozenset()
 
-    def _put_out(self, failed: Iterable[int]) -> None:
-        """Leave members alone for a while, twice as long as the last time."""
+    def _put_out(self, failed: Mapping[int, OSError]) -> None:
+        """Leave members alone for a while, twice as long as the last time.
+
+        One that hung is not touched again by this handle, not even to read: nothing that is done
+        outside a node's own threads could be given up.
+        """
         now_s = clock.SYSTEM.monotonic_s()
         first, longest = RETRY_S
-        for number in failed:
+        for number, error in failed.items():
+            if isinstance(error, TimeoutError):
+                self._roots.pop(number, None)
+                self.lock.leave_out(number)
             _, before = self._out.get(number, (0.0, first / 2))
             pause = min(before * 2, longest)
             self._out[number] = (now_s + pause, pause)

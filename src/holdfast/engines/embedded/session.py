@@ -5,6 +5,7 @@ The engine makes one on `open` and drops it on `close`; the parts below it never
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,12 +125,24 @@ class Session:
             when, numbers = self._health
             now = clock.SYSTEM.monotonic_s()
             if now - when > HEALTH_S or when < 0:
-                numbers = frozenset(
-                    number for number, disk in self.disks.items()
-                    if disk.suspect is None and sentinel.path_of(disk.root).exists()
-                )
+                numbers = self._look()
                 self._health = (now, numbers)
             return numbers
+
+    def _look(self) -> frozenset[int]:
+        """Ask every node, in its own threads, whether its sentinel is there."""
+        asked = []
+        for number, disk in self.disks.items():
+            with contextlib.suppress(node.NodeFailed):
+                path = sentinel.path_of(disk.root)
+                asked.append((number, disk, disk.submit(
+                    path.exists, deadline_s=self.tuning.node_deadline_s)))
+        there = set()
+        for number, disk, operation in asked:
+            with contextlib.suppress(node.NodeFailed):
+                if disk.outcome(operation):
+                    there.add(number)
+        return frozenset(there)
 
     def nodes(self) -> topology.Topology:
         """The nodes as the commit log knows them; those that are away are not ACTIVE for writes."""
@@ -177,7 +190,7 @@ class Session:
                 disk.outcome(operation)
             except node.NodeFailed as failure:
                 for number in list(left):
-                    failures[number] = OSError(str(failure))
+                    failures[number] = _as_error(failure)
                     self.disks[number].suspect = self.disks[number].suspect or failure.reason
         return failures
 
@@ -199,7 +212,8 @@ class Session:
         for number, _ in group:
             disk = self.disks.get(number)
             if disk is None or disk.suspect is not None:
-                failures[number] = OSError(f"node {number}: {disk.suspect if disk else 'away'}")
+                reason = "node.missing" if disk is None else disk.suspect or ""
+                failures[number] = _as_error(node.NodeFailed(reason, number))
             elif found is None:
                 found = disk
         return found
@@ -364,3 +378,9 @@ def _run_group(
             except OSError as error:
                 failures[number] = error
         left.discard(number)
+
+
+def _as_error(failure: node.NodeFailed) -> OSError:
+    """TimeoutError for a node that hangs."""
+    kind = TimeoutError if failure.reason == "node.timeout" else OSError
+    return kind(str(failure))
