@@ -275,10 +275,12 @@ class Catalog:
             return
         self._have_index()
         if mark is not None:
-            self._catch_up(mark.sequence)
+            if self._applied != (mark.sequence, mark.chain):  # else another process applied it
+                self._catch_up(mark.sequence)
             with contextlib.suppress(commit_log.LogFailedError):
                 if self._applied == (mark.sequence, mark.chain):
                     self.log.adopt(mark)
+                    self._seen = mark.sequence
                     return
         self._recover(trusted=self.log.lock.left_cleanly())
         self.log.settle()
