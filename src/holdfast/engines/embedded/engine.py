@@ -314,8 +314,8 @@ class EmbeddedEngine:
         self.open()
         observed = self.observe(deadline)
         found = next(one for one in observed.nodes if one.name == step.target)
-        if found.health is observation.Health.UP:
-            return
+        if found.state != "new":
+            return  # it was added before
         node = next(one for one in self.wanted.engine.nodes if one.name == step.target)
         weight = node.weight_bytes or int(found.capacity_bytes.value or 1)
         prepare.add_node(self._for_writing(), node, self.wanted.cluster, weight)
