@@ -144,10 +144,12 @@ def wrong_after_cuts(
     log = BlockLog(disk.log)
     maker = ImageMaker(disk.base, log, folder)
     wrong = []
-    for point in cuts(log, count):
-        image = maker.image(point, folder / "cut.img")
+    for number, point in enumerate(cuts(log, count)):
+        # a name of its own: the judges' view of the last disk may live a moment longer than they do
+        image = maker.image(point, folder / f"cut-{number}.img")
         with mounts.mounted_image(image, folder / "disk"), judging(folder / "disk") as judge:
             found = judge.verdict(right_at(log, point, ops))
+        image.unlink()
         if found:
             wrong.append((point, found))
     return wrong

@@ -63,7 +63,7 @@ def attached(image: Path) -> Iterator[str]:
 def mounted(device: str, folder: Path, options: Sequence[str] = ()) -> Iterator[Path]:
     """A device mounted at a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    if run("blkid", "--output", "value", "--match-tag", "TYPE", device).strip() == "xfs":
+    if run("blkid", "--probe", "--output", "value", "--match-tag", "TYPE", device).strip() == "xfs":
         options = (*options, "nouuid")  # images of one disk have one uuid, and an earlier one may
         # still be going away
     run("mount", "-o", ",".join(("noatime", *options)), device, str(folder))

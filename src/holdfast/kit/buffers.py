@@ -7,15 +7,28 @@ buffers come from a pool and go back to it. Aligned to the page, they serve O_DI
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import threading
 from collections.abc import Iterator
 
 PAGE_BYTES = 4096
+COPY_FREELY_BYTES = 256 << 10
 
 
 def round_up(size_bytes: int, step_bytes: int = PAGE_BYTES) -> int:
     return -(-size_bytes // step_bytes) * step_bytes
+
+
+def copy(target: memoryview, source: memoryview) -> None:
+    """Copy bytes of equal length. Large copies let other threads run meanwhile: a slice assignment
+    would hold the interpreter for as long as it takes. `source` must be of a writable buffer."""
+    if len(source) < COPY_FREELY_BYTES or source.readonly:
+        target[:] = source
+        return
+    ctypes.memmove(
+        ctypes.addressof(ctypes.c_char.from_buffer(target)),
+        ctypes.addressof(ctypes.c_char.from_buffer(source)), len(source))
 
 
 class BufferPool:

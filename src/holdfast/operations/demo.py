@@ -32,6 +32,7 @@ from holdfast.operations import (
 DOMAINS = ("shelf-a", "shelf-b", "shelf-c")
 NODES = tuple((f"disk{number}", DOMAINS[(number - 1) // 2]) for number in range(1, 7))
 DESTROYED = ("disk1", "disk4")
+DESTROY_TRIES = 20
 POSTS, VIDEOS = "/posts", "/videos"
 SNAPSHOT = "before"
 CHANGED, REMOVED = 100, 100
@@ -172,6 +173,14 @@ class _Run:
         )
         return copied
 
+    def _destroy(self, node: Path) -> None:
+        """Remove a node that is being written to: what appears meanwhile is removed as well."""
+        for _ in range(DESTROY_TRIES):
+            shutil.rmtree(node, ignore_errors=True)
+            if not node.exists():
+                return
+        shutil.rmtree(node)
+
     def _break(self, known: dict[str, Path]) -> demo_traffic.Traffic:
         """Destroy nodes, one after the other, under a reader and a writer."""
         wait = self._ctx.clock.sleep
@@ -180,7 +189,7 @@ class _Run:
             for number, name in enumerate(DESTROYED, start=1):
                 self._ctx.check()
                 traffic.phase = f"{number}_destroyed"
-                shutil.rmtree(self._request.folder / name)
+                self._destroy(self._request.folder / name)
                 self._say(
                     "demo.destroyed", "destroyed node {node} while reads and writes go on",
                     node=name,

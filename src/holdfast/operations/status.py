@@ -39,7 +39,7 @@ NODE_ADVICE = {  # by the reason why the node is not up
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`healthy`: every node is up, every byte has the margin it should have, the commit log is
-    complete, and all of that is known."""
+    complete, no reader found damage that waits to be healed, and all of that is known."""
 
     healthy: bool
     risk: Notice
@@ -90,6 +90,7 @@ def _healthy(seen: observation.Observation) -> bool:
         and seen.log_up == seen.log_members
         and not any(_below_target(seen))
         and not _unknown(seen)
+        and not seen.heal_queue
     )
 
 
@@ -204,8 +205,8 @@ def _activity(seen: observation.Observation) -> Notice:
     if seen.heal_queue:
         return Notice(
             code="activity.heal_waiting",
-            message="{count} pieces ({size}) wait to be healed",
-            fields={"count": seen.heal_queue, "size": units.show_size(seen.heal_bytes)},
+            message="{count} pieces were found damaged or missing, and wait to be healed",
+            fields={"count": seen.heal_queue},
         )
     return Notice(code="activity.idle", message="nothing is waiting")
 

@@ -98,8 +98,9 @@ def test_advice_names_nodes_quotas_and_warnings() -> None:
     assert codes == ["advice.node", "advice.node_new", "advice.quota", "node.one_disk"]
 
 
-def test_waiting_heals_are_told() -> None:
+def test_pieces_that_wait_to_be_healed_are_told_and_are_not_healthy() -> None:
     judged = status.judge(dataclasses.replace(GOOD, heal_queue=3, heal_bytes=1 << 20))
 
     assert judged.activity.code == "activity.heal_waiting"
-    assert judged.activity.fields["size"] == "1.0 MiB"
+    assert judged.activity.fields["count"] == 3
+    assert not judged.healthy

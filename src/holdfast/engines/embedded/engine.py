@@ -137,14 +137,20 @@ class EmbeddedEngine:
     ) -> AbstractContextManager[BinaryIO]:
         refusals.check_range(offset, length)
         opened = self.opened()
-        return cast(BinaryIO, reading.open_range(
-            opened, objects.check_path(path), offset, length, version))
+        with _told_if_incomplete(opened):
+            return cast(BinaryIO, reading.open_range(
+                opened, objects.check_path(path), offset, length, version))
 
     def stat(self, path: str) -> objects.ObjectInfo:
-        return listing.stat(self.opened(), objects.check_path(path))
+        opened = self.opened()
+        with _told_if_incomplete(opened):
+            return listing.stat(opened, objects.check_path(path))
 
     def list_objects(self, prefix: str, *, recursive: bool = True) -> Iterator[objects.ObjectInfo]:
-        return listing.list_objects(self.opened(), objects.check_path(prefix), recursive=recursive)
+        opened = self.opened()
+        with _told_if_incomplete(opened):
+            found = listing.list_objects(opened, objects.check_path(prefix), recursive=recursive)
+        return _to_the_end(opened, found)
 
     def rename(self, source: str, target: str) -> None:
         opened = self._for_writing()
@@ -322,3 +328,23 @@ class EmbeddedEngine:
         self.close()
         self.open()
 
+
+
+@contextlib.contextmanager
+def _told_if_incomplete(opened: session.Session) -> Iterator[None]:
+    """What is not found may be hidden by damage to the commit log: then that is the answer."""
+    try:
+        yield
+    except errors.NotFoundError as error:
+        if opened.catalog.incomplete is not None:
+            raise opened.catalog.incomplete from error
+        raise
+
+
+def _to_the_end(
+    opened: session.Session, found: Iterator[objects.ObjectInfo]
+) -> Iterator[objects.ObjectInfo]:
+    """A listing from which damage to the commit log hides something ends with that error."""
+    yield from found
+    if opened.catalog.incomplete is not None:
+        raise opened.catalog.incomplete

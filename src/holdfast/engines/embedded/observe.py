@@ -73,6 +73,8 @@ def observe(
 
 
 def _writable(opened: session.Session, log_up: int) -> tuple[bool, str]:
+    if opened.catalog.incomplete is not None:
+        return False, "log.gap"
     if opened.read_only:
         return False, "store.opened_read_only"
     if log_up < opened.log.majority:

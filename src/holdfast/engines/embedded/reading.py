@@ -26,7 +26,7 @@ from holdfast.engines.embedded import (
     shard_location,
     shard_reader,
 )
-from holdfast.kit import checksum
+from holdfast.kit import buffers, checksum
 from holdfast.model import topology
 
 
@@ -157,7 +157,7 @@ class RangeReader(io.BufferedIOBase):
                     break
                 self._part = fresh
             count = min(len(self._part), len(out) - done)
-            out[done : done + count] = self._part[:count]
+            buffers.copy(out[done : done + count], self._part[:count])
             self._part = self._part[count:]
             done += count
         self._offset += done
