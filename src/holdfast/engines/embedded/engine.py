@@ -336,8 +336,9 @@ def _told_if_incomplete(opened: session.Session) -> Iterator[None]:
     try:
         yield
     except errors.NotFoundError as error:
-        if opened.catalog.incomplete is not None:
-            raise opened.catalog.incomplete from error
+        hidden = _hiding(opened)
+        if hidden is not None:
+            raise hidden from error
         raise
 
 
@@ -346,5 +347,13 @@ def _to_the_end(
 ) -> Iterator[objects.ObjectInfo]:
     """A listing from which damage to the commit log hides something ends with that error."""
     yield from found
-    if opened.catalog.incomplete is not None:
-        raise opened.catalog.incomplete
+    hidden = _hiding(opened)
+    if hidden is not None:
+        raise hidden
+
+
+def _hiding(opened: session.Session) -> errors.HoldfastError | None:
+    """The damage behind which there are commits that could not be read; not that of a log which
+    ends before an index that knows all of it."""
+    error = opened.catalog.incomplete
+    return error if error is not None and error.code == "log.gap" else None

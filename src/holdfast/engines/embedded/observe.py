@@ -74,7 +74,7 @@ def observe(
 
 def _writable(opened: session.Session, log_up: int) -> tuple[bool, str]:
     if opened.catalog.incomplete is not None:
-        return False, "log.gap"
+        return False, opened.catalog.incomplete.code
     if opened.read_only:
         return False, "store.opened_read_only"
     if log_up < opened.log.majority:
