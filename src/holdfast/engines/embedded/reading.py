@@ -237,12 +237,12 @@ def small_bytes(opened: session.Session, stored: Stored, path: str) -> bytes:
         if found is None or not has_header:
             bad.append(repairs.Repair(stored.segment, -1, piece, number, "piece.checksum"))
         if found is not None:
-            _accuse(opened, stored, bad)
+            _accuse(opened, bad)
             return found
     moved = opened.catalog.read(lambda one: _record_now(one, path, stored))
     if moved is not None and (moved.segment, moved.position) != (stored.segment, stored.position):
         return small_bytes(opened, moved, path)
-    _accuse(opened, stored, bad)
+    _accuse(opened, bad)
     shown = tuple(opened.node_name(one) or str(one) for one in stored.nodes)
     if away:
         raise errors.UnavailableError(
@@ -291,8 +291,7 @@ def _record_now(connection: apsw.Connection, path: str, stored: Stored) -> Store
     return None
 
 
-def _accuse(opened: session.Session, stored: Stored, bad: list[repairs.Repair]) -> None:
-    del stored
+def _accuse(opened: session.Session, bad: list[repairs.Repair]) -> None:
     for one in bad:
         opened.repairs.report(one)
 
